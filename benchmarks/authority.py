@@ -33,7 +33,7 @@ from keyauthority.v1.verification_service_pb2 import Verdict, VerifyRequest, Ver
 from keyauthority.v1.verification_service_pb2_grpc import VerificationServiceStub
 from tests.ports import free_port
 
-SETTINGS: Final = KeySettings("bench", scopes=("chat.completions", "models.read"))
+SETTINGS: Final = KeySettings("bench", scopes=("chat:write", "models:read"))
 
 _OPTIONS: Final = [("grpc.enable_http_proxy", 0)]
 # A load that ends cuts off its last calls.

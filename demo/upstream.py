@@ -35,6 +35,8 @@ def create_app(key: str) -> web.Application:
     app = web.Application(middlewares=[_authenticate])
     app[_KEY] = key
     app.router.add_get("/v1/models", _models)
+    # The clients encode the slash in a model's name, or do not.
+    app.router.add_get("/v1/models/{name:.+}", _model)
     app.router.add_post("/v1/chat/completions", _chat)
     return app
 
@@ -49,11 +51,18 @@ async def _authenticate(request: web.Request, handler: Any) -> web.StreamRespons
 
 
 async def _models(_request: web.Request) -> web.Response:
-    created = 1_760_000_000
-    models = [
-        {"id": name, "object": "model", "created": created, "owned_by": "demo"} for name in MODELS
-    ]
-    return web.json_response({"object": "list", "data": models})
+    return web.json_response({"object": "list", "data": list(map(_described, MODELS))})
+
+
+async def _model(request: web.Request) -> web.Response:
+    name = request.match_info["name"]
+    if name not in MODELS:
+        return _refuse(404, f"the model {name} does not exist", "invalid_request_error")
+    return web.json_response(_described(name))
+
+
+def _described(name: str) -> dict[str, Any]:
+    return {"id": name, "object": "model", "created": 1_760_000_000, "owned_by": "demo"}
 
 
 async def _chat(request: web.Request) -> web.StreamResponse:

@@ -10,8 +10,9 @@ import re
 from collections.abc import Iterable, Sequence
 from typing import Final
 
-from gateway.field_names import HOP_BY_HOP, IDENTITY_PREFIX, Decisions, canonical
+from gateway.field_names import HOP_BY_HOP, Decisions
 from keyauthority.base.http.request import REQUEST_ID
+from keyauthority.edge.identity import IDENTITY_PREFIX, canonical
 
 RawFields = Sequence[tuple[bytes, bytes]]
 

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
+from typing import Any
 
+from aiohttp import web
 from prometheus_client import CollectorRegistry
 
 from gateway import authz
@@ -13,12 +15,12 @@ from gateway.allowlist import Allowlist
 from gateway.authorize import Authorizer, Readiness
 from gateway.billing.opening import open_billing
 from gateway.billing.reading_on import ReadingOn
-from gateway.config import Settings, upstream_base
+from gateway.config import Limits, Settings, upstream_base
+from gateway.connection import Connections, Heads
+from gateway.cors import CrossOrigin, PageRequest
 from gateway.edge import Edge
-from gateway.envelope import Refusal
 from gateway.forward import Forwarder
 from gateway.observe import Metrics, Observer
-from gateway.paths import ScopeRules
 from gateway.request import EdgeRequest
 from gateway.sources import Attempts, Sources
 from gateway.under_way import Streams
@@ -30,6 +32,8 @@ from keyauthority.base.process.binding import bind, server_tls
 from keyauthority.base.process.lifecycle import run_until_stopped, start_errors
 from keyauthority.base.process.telemetry import serve_metrics
 from keyauthority.client import SECRET_MARK, Verifier, client_certificate, load_token
+from keyauthority.edge.envelope import ERROR, Refusal
+from keyauthority.edge.scopes import ScopeRules
 
 
 async def serve(settings: Settings) -> None:
@@ -49,15 +53,7 @@ async def running(settings: Settings) -> AsyncIterator[int]:
     async with AsyncExitStack() as stack:
         metrics = Metrics()
         edge = await _edge(settings, metrics, stack)
-        server = Server(
-            edge.handle,
-            edge.refuse_unparsed,
-            _full_answer,
-            EdgeRequest,
-            settings.limits,
-            SECRET_MARK,
-            AtOnce(authz.PREFIX, edge.at_once),
-        )
+        server = _server(edge, settings)
         metrics.connections = lambda: {"open": len(server.connections), "busy": server.busy}
         if settings.metrics_listen is not None:
             registry = CollectorRegistry()
@@ -74,6 +70,22 @@ async def running(settings: Settings) -> AsyncIterator[int]:
             await server.drain(settings.timeouts.grace)
 
 
+def _server(edge: Edge, settings: Settings) -> Server[Any]:
+    handle: Callable[[Any], Awaitable[web.StreamResponse]] = edge.handle
+    request_class = EdgeRequest
+    if settings.cors_origin:
+        handle, request_class = CrossOrigin(edge, settings.cors_origin).handle, PageRequest
+    return Server(
+        handle,
+        edge.refuse_unparsed,
+        _full_answer,
+        request_class,
+        settings.limits,
+        SECRET_MARK,
+        AtOnce(authz.PREFIX, edge.at_once),
+    )
+
+
 async def _edge(settings: Settings, metrics: Metrics, stack: AsyncExitStack) -> Edge:
     token = load_token(settings.token_file)
     certificate = client_certificate(settings.tls_client_cert, settings.tls_client_key)
@@ -84,13 +96,15 @@ async def _edge(settings: Settings, metrics: Metrics, stack: AsyncExitStack) -> 
             tls_ca=settings.tls_ca,
             client_certificate=certificate,
             cache=settings.cache,
+            timeout=settings.timeouts.verify_timeout,
         )
         await stack.enter_async_context(verifier)
     metrics.verifier = verifier if settings.cache else None
     # Left before the verifier, under whose session it spends, and after the server has drained.
     billing = await open_billing(settings, verifier, metrics, stack)
     base = upstream_base(settings.upstream)
-    upstream = Upstream(base, settings.timeouts, metrics.count_unsolicited)
+    connections = Connections(metrics.count_unsolicited, heads=_heads(settings.limits))
+    upstream = Upstream(base, settings.timeouts, connections)
     stack.push_async_callback(upstream.close)
     key_file = settings.upstream_key_file
     forwarder = Forwarder(
@@ -114,7 +128,8 @@ async def _edge(settings: Settings, metrics: Metrics, stack: AsyncExitStack) -> 
         forwarder=forwarder,
         streams=streams,
         billing=billing,
-        rules=ScopeRules(settings.require_scope),
+        rules=None if settings.scope_rules is None else ScopeRules(settings.scope_rules),
+        websockets=settings.websockets,
         readiness=Readiness(verifier),
         observer=Observer(metrics, sources.client, access_log=settings.access_log),
         limits=settings.limits,
@@ -122,6 +137,16 @@ async def _edge(settings: Settings, metrics: Metrics, stack: AsyncExitStack) -> 
     )
 
 
+def _heads(limits: Limits) -> Heads:
+    # The upstream may say at least as much as a client may.
+    default = Heads()
+    return Heads(
+        max(default.size, limits.max_header_bytes), max(default.fields, limits.max_headers)
+    )
+
+
 def _full_answer() -> bytes:
     refusal = Refusal.VERIFICATION_UNAVAILABLE
-    return raw_answer(refusal.status, refusal.headers, refusal.body)
+    # It may be a proxy that connects.
+    headers = {**refusal.headers, ERROR: refusal.json}
+    return raw_answer(refusal.status, headers, refusal.body)

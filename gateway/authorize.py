@@ -10,22 +10,12 @@ from typing import Final
 from aiohttp import hdrs
 
 from gateway.bearer import Presented, parse_authorization
-from gateway.envelope import Refusal
 from gateway.observe import Complaint, Metrics
 from gateway.request import EdgeRequest, Grant
 from gateway.sources import Attempts, Source
 from keyauthority.base.http.addresses import network
 from keyauthority.client import Verdict, Verification, VerificationUnavailable, Verifier
-
-REFUSALS: Final = {
-    Verdict.MALFORMED: Refusal.INVALID_KEY,
-    Verdict.UNKNOWN: Refusal.INVALID_KEY,
-    Verdict.REVOKED: Refusal.INVALID_KEY,
-    Verdict.DISABLED: Refusal.INVALID_KEY,
-    Verdict.EXPIRED: Refusal.EXPIRED_KEY,
-    Verdict.WORKSPACE_SUSPENDED: Refusal.WORKSPACE_SUSPENDED,
-}
-"""What each verdict but `VALID` is answered."""
+from keyauthority.edge.envelope import REFUSALS, Refusal
 
 _GUESSES: Final = frozenset({Refusal.INVALID_KEY, Refusal.EXPIRED_KEY})
 

@@ -1,13 +1,9 @@
-"""The grammar of the `Authorization` header: a presented secret, or none."""
+"""The secret that a request presents, or none."""
 
-import re
 from collections.abc import Sequence
 
 from keyauthority.client import digest_of
-
-# credentials = "Bearer" 1*SP b64token (RFC 6750, section 2.1).
-# The scheme is case-insensitive (RFC 9110, section 11.1).
-_match = re.compile(r"(?i:bearer) +([A-Za-z0-9\-._~+/]+=*)", re.ASCII).fullmatch
+from keyauthority.edge.bearer import bearer_token
 
 
 class Presented:
@@ -21,12 +17,6 @@ class Presented:
 
 
 def parse_authorization(values: Sequence[str]) -> Presented | None:
-    """Returns the secret that a request presents in *values*, all its `Authorization` headers.
-
-    None when there is no header, more than one, another scheme, no token, several tokens, or a
-    byte that the grammar does not allow.
-    """
-    if len(values) != 1:
-        return None
-    match = _match(values[0])
-    return Presented(match[1]) if match else None
+    """Returns the secret that a request presents in *values*, all its `Authorization` headers."""
+    token = bearer_token(values)
+    return None if token is None else Presented(token)

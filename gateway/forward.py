@@ -5,28 +5,35 @@ from __future__ import annotations
 import asyncio
 import time
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from functools import partial
 from typing import Final
 
-from aiohttp import ClientError, web
+from aiohttp import ClientError, hdrs, web
 from aiohttp.http_exceptions import HttpProcessingError
 
 from gateway.allowlist import Allowlist
 from gateway.billing.bill import Bill
 from gateway.billing.reading_on import ReadingOn
 from gateway.config import Timeouts
-from gateway.envelope import Refusal
+from gateway.connection import SWITCHING_PROTOCOLS
+from gateway.handshake import Switched, is_accepted
 from gateway.headers import to_client, to_upstream
 from gateway.observe import Complaint, Timings
+from gateway.redirects import REPEATING, location_here
 from gateway.relay import relay
 from gateway.request import EdgeRequest, Grant, RequestBody, do_nothing
+from gateway.tunnel import Times, Tunnel
 from gateway.upstream import Outgoing, Response, Upstream
-from keyauthority.client import Secret
+from keyauthority.client import Secret, VerifiedKey
+from keyauthority.edge.envelope import Refusal
 
-# These are about the gateway itself, its credential or its address, never about its client.
-_NOT_FOR_CLIENTS: Final = frozenset({401, 403, 407})
+# These are about the gateway's own credential. All other errors are the client's, body and all: a 403 is
+# that of a prompt that may not be answered.
+_NOT_FOR_CLIENTS: Final = frozenset({401, 407})
 _NOT_MODIFIED: Final = 304
-_FIRST_FINAL_STATUS: Final = 200
+_SUCCESSES: Final = range(200, 300)
+_REDIRECTS: Final = range(300, 400)
 
 
 @dataclass(slots=True, eq=False)
@@ -70,13 +77,20 @@ class Forwarder:
             # What is compressed can't be metered.
             uncoded=bill is not None,
         )
+        handshake = request.handshake
+        if handshake:
+            lines += handshake
         head = self.upstream.head(request.method, request.raw_path, lines, body)
         if head is None:
             return Refusal.BAD_REQUEST
         on_send = do_nothing if bill is None else bill.note_sending
-        response = await self._send(Outgoing(request.method, head, body, grant.holds, on_send))
+        response = await self._send(
+            Outgoing(request.method, head, body, grant.holds, on_send, bool(handshake))
+        )
         if isinstance(response, Refusal):
             return response
+        if handshake and response.status == SWITCHING_PROTOCOLS:
+            return await self._switch(request, response, grant.key, bill)
         try:
             return await self._relay(request, response, body, bill)
         except (asyncio.CancelledError, ConnectionError):
@@ -85,6 +99,38 @@ class Forwarder:
             raise
         finally:
             response.close()
+
+    async def _switch(
+        self, request: EdgeRequest, upstream: Response, key: VerifiedKey, bill: Bill | None
+    ) -> web.StreamResponse | Refusal:
+        # Returns once the websocket has ended.
+        connection, head = upstream.switched(), to_client(upstream.headers)
+        if bill is not None:
+            bill.note_answer(upstream.status, upstream.headers)
+        if head is None or not is_accepted(request, upstream.headers):
+            connection.close()
+            self._complaint.log("it answered 101 to another question")
+            return Refusal.UPSTREAM_UNAVAILABLE
+        headers, _ = head
+        try:
+            if bill is not None:
+                # At once: it may last for long.
+                bill.is_open = True
+                bill.tell(bill.close(), headers)
+            answer = Switched(headers)
+            answer.begin(request)
+        except BaseException:
+            connection.close()
+            raise
+        left = None if key.expire_time is None else key.expire_time - datetime.now(UTC)
+        timeouts = self.timeouts
+        times = Times(
+            timeouts.idle_timeout,
+            timeouts.websocket_lifetime,
+            None if left is None else left.total_seconds(),
+        )
+        await Tunnel(request, connection, times).run()
+        return answer
 
     async def _send(self, request: Outgoing) -> Response | Refusal:
         start = time.perf_counter()
@@ -110,22 +156,34 @@ class Forwarder:
         status = upstream.status
         if bill is not None:
             bill.note_answer(status, upstream.headers)
-        if status < _FIRST_FINAL_STATUS or status in _NOT_FOR_CLIENTS or _is_redirect(status):
-            self._complaint.log(f"it answered {status}")
-            return Refusal.UPSTREAM_UNAVAILABLE
+        location = None
+        if status not in _SUCCESSES:
+            location = self._location(request, upstream)
+            if location is None and not _is_for_client(status):
+                self._complaint.log(f"it answered {status}")
+                return Refusal.UPSTREAM_UNAVAILABLE
         if isinstance(body, RequestBody):
             body.on_failure = upstream.close
         upstream.wait_for(self.timeouts.idle_timeout)
-        headers = to_client(upstream.headers)
-        if headers is None:
+        head = to_client(upstream.headers)
+        if head is None:
             self._complaint.log("it answered with malformed headers")
             return Refusal.UPSTREAM_UNAVAILABLE
+        if location is not None:
+            head[0][hdrs.LOCATION] = location
         is_here = upstream.content.is_eof()
         if bill is not None and not is_here and bill.waits_for_whole(upstream.headers):
             refusal = await self._receive(upstream)
             if refusal is not None:
                 return refusal
-        return await relay(request, upstream, headers, self.timeouts.idle_timeout, bill)
+        return await relay(request, upstream, head, self.timeouts.idle_timeout, bill)
+
+    def _location(self, request: EdgeRequest, upstream: Response) -> str | None:
+        # Where the client is redirected to; None if it is not.
+        named = upstream.headers.getall(hdrs.LOCATION, ())
+        if upstream.status not in REPEATING or len(named) != 1:
+            return None
+        return location_here(self.upstream.base, request.raw_path, named[0])
 
     async def _receive(self, upstream: Response) -> Refusal | None:
         # Returns once the whole response is here, or why it will never be.
@@ -139,7 +197,9 @@ class Forwarder:
         return None
 
 
-def _is_redirect(status: int) -> bool:
-    # Following one would take the credential elsewhere; passing it on would send the client past
-    # the gateway. Not Modified redirects nobody.
-    return 300 <= status < 400 and status != _NOT_MODIFIED  # noqa: PLR2004
+def _is_for_client(status: int) -> bool:
+    # Whether a status that is no success is about the client's request. A redirect would send it past the
+    # gateway; Not Modified redirects nobody.
+    if status in _REDIRECTS:
+        return status == _NOT_MODIFIED
+    return status >= _REDIRECTS.stop and status not in _NOT_FOR_CLIENTS

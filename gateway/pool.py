@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import socket
 import ssl
-from collections.abc import Callable
 from functools import partial
 from typing import Final, cast
 
@@ -20,7 +19,7 @@ from aiohttp import (
 from aiohttp.client_proto import ResponseHandler
 from yarl import URL
 
-from gateway.connection import KEPT_IDLE, Connections, UpstreamConnection
+from gateway.connection import Connections, UpstreamConnection
 
 # Bytes that the system takes in from the upstream before we read them. By itself it would take several
 # MiB for each client that does not read. 128 KiB carry 1.3 MB/s over 100 ms, on each connection.
@@ -33,22 +32,20 @@ class UpstreamConnector(TCPConnector):
     Args:
         url: Where the upstream is.
         patience: Seconds that a connection may take to be made.
-        unsolicited: Is called for each connection closed for bytes that no request asked for.
+        connections: Those that it opens.
         trust: Whose certificates the upstream may have; True: those that the system trusts.
-        kept_idle: Seconds that a connection is kept without a request.
     """
 
     def __init__(
         self,
         url: URL,
         patience: float,
-        unsolicited: Callable[[], None],
+        connections: Connections,
         trust: ssl.SSLContext | bool = True,
-        kept_idle: float = KEPT_IDLE,
     ) -> None:
         super().__init__(limit=0, socket_factory=_small_window, ssl=trust)
-        self._connections = Connections(unsolicited, kept_idle)
-        factory = partial(UpstreamConnection, self._loop, self._connections)
+        self._connections = connections
+        factory = partial(UpstreamConnection, self._loop, connections)
         self._factory = cast("partial[ResponseHandler]", factory)
         self._target = ClientRequest(hdrs.METH_GET, url, loop=self._loop)
         self._timeout = ClientTimeout(sock_connect=patience)

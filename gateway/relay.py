@@ -11,13 +11,13 @@ from aiohttp.http import StreamWriter
 from multidict import CIMultiDict
 
 from gateway.billing.bill import Bill, CutError
-from gateway.envelope import Refusal
 from gateway.metering.events import end_of_event
 from gateway.metering.reader import is_coded
 from gateway.request import EdgeRequest, Outcome
 from gateway.upstream import Response
-from keyauthority.base.http.answer import Answer
+from keyauthority.base.http.answer import Answer, ByteStream
 from keyauthority.base.http.delivery import reset
+from keyauthority.edge.envelope import Refusal
 
 _EVENT_STREAM: Final = "text/event-stream"
 _EVENT_ENDS: Final = (b"\n\n", b"\r\n\r\n", b"\r\r")
@@ -29,26 +29,27 @@ _SLICE: Final = 2 * 1024
 async def relay(
     request: EdgeRequest,
     upstream: Response,
-    headers: CIMultiDict[str],
+    head: tuple[CIMultiDict[str], bool],
     idle: float,
     bill: Bill | None = None,
 ) -> web.StreamResponse:
     """Answers *request* with the response of *upstream*, which *bill* reads.
 
     A response that breaks off is never ended as if it were whole: an event stream gets an error
-    event, anything else has its connection aborted. The client gets *headers*, and may leave the
-    response unread for *idle* seconds.
+    event, anything else has its connection aborted. The client gets the header fields of *head*, from
+    `to_client`, and may leave the response unread for *idle* seconds.
     """
-    content = upstream.content
+    content, (headers, is_ascii) = upstream.content, head
     if content.is_eof() and content.exception() is None:
         request.outcome = Outcome.FORWARDED
         body = content.read_nowait()
         if bill is not None:
             body = bill.read_whole(body, headers)
-        return Answer(upstream.status, headers, body)
+        return Answer(upstream.status, headers, body, is_ascii=is_ascii)
     if bill is not None:
         bill.begin_stream(headers)
-    response = web.StreamResponse(status=upstream.status, headers=headers)
+    kind = web.StreamResponse if is_ascii else ByteStream
+    response = kind(status=upstream.status, headers=headers)
     if request.version < HttpVersion11 and hdrs.CONTENT_LENGTH not in headers:
         # Without chunks only the end of the connection can say where the response ends.
         response.force_close()

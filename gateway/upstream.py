@@ -19,7 +19,13 @@ from aiohttp.http import RawResponseMessage
 from yarl import URL
 
 from gateway.config import Timeouts
-from gateway.connection import KEPT_IDLE, UnsentError, UpstreamConnection, is_interim
+from gateway.connection import (
+    SWITCHING_PROTOCOLS,
+    Connections,
+    UnsentError,
+    UpstreamConnection,
+    is_interim,
+)
 from gateway.headers import written
 from gateway.pool import UpstreamConnector
 from gateway.request import RequestBody, do_nothing
@@ -51,6 +57,8 @@ class Outgoing:
     body: bytes | RequestBody | None
     holds: Callable[[], bool]
     on_send: Callable[[], None]
+    # Whether it asks for another protocol.
+    switches: bool = False
 
 
 class Response:
@@ -66,6 +74,10 @@ class Response:
         self.content = content
         # Others have it as soon as the content has ended.
         self._connection = connection
+
+    def switched(self) -> UpstreamConnection:
+        """Returns the connection, which has the protocol that was asked for (101); its taker closes it."""
+        return self._connection
 
     def wait_for(self, seconds: float) -> None:
         """Gives the upstream *seconds* for each further piece of the content."""
@@ -96,24 +108,23 @@ class Upstream:
     Args:
         base: What stands before `/v1/...` in its URLs.
         timeouts: How long it may take.
-        unsolicited: Is called for each connection closed for bytes that no request asked for.
+        connections: Those to it, which the first request opens.
         trust: Whose certificates it may have; True: those that the system trusts.
-        kept_idle: Seconds that a connection is kept without a request.
     """
 
     def __init__(
         self,
         base: str,
         timeouts: Timeouts,
-        unsolicited: Callable[[], None],
+        connections: Connections,
         trust: ssl.SSLContext | bool = True,
-        kept_idle: float = KEPT_IDLE,
     ) -> None:
+        self.base = base
         url = URL(base + "/", encoded=True)
         self._host = f"Host: {url.host_port_subcomponent}".encode()
         self._prefix = url.raw_path.removesuffix("/")
         self._patience = timeouts.first_byte_timeout
-        self._pool = UpstreamConnector(url, timeouts.connect_timeout, unsolicited, trust, kept_idle)
+        self._pool = UpstreamConnector(url, timeouts.connect_timeout, connections, trust)
 
     async def close(self) -> None:
         """Ends all connections."""
@@ -126,9 +137,10 @@ class Upstream:
 
         *lines* are its header fields, without those that frame the *body*.
         """
-        # A fragment is nobody's business but the client's.
-        first = f"{method} {self._prefix}{target.partition('#')[0]} HTTP/1.1"
-        head = [first.encode(errors="surrogateescape"), self._host, *lines]
+        try:
+            head = [f"{method} {self._prefix}{target} HTTP/1.1".encode(), self._host, *lines]
+        except UnicodeEncodeError:
+            return None
         size = body.length if isinstance(body, RequestBody) else len(body or b"")
         if size is None:
             head.append(b"Transfer-Encoding: chunked")
@@ -170,6 +182,7 @@ class Upstream:
             connection = await self._connection(connection, request.holds)
         try:
             request.on_send()
+            connection.may_switch = request.switches
             connection.send(request.method, request.head, request.body, self._patience)
             message, content = await connection.read()
             while is_interim(message.code):
@@ -177,7 +190,7 @@ class Upstream:
         except BaseException:
             connection.close()
             raise
-        if content.is_eof():
+        if content.is_eof() and not (request.switches and message.code == SWITCHING_PROTOCOLS):
             connection.release()
         if isinstance(request.body, RequestBody):
             request.body.on_progress = do_nothing

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import re
 from enum import Enum, auto
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import Final, NamedTuple
 
-from gateway.paths import canonical
+from keyauthority.edge.paths import canonical
 
 _JOBS: Final = frozenset(
     {"batches", "videos", "runs", "fine_tuning", "fine-tuning", "realtime", "jobs"}
 )
 _LONGEST_REMEMBERED: Final = 256
 """Letters of a path: clients choose it, and may not fill the memory."""
+
+_merged = partial(re.compile("%(?:25)*2f", re.IGNORECASE).sub, "_")
+"""Takes each encoded slash of a path for a letter."""
 
 
 class Endpoint(Enum):
@@ -34,6 +38,8 @@ class Target(NamedTuple):
     endpoint: Endpoint
     path: str | None
     """The path that stands for all readings; None if they have no common one."""
+    is_certain: bool
+    """Whether it is the same endpoint for servers that take an encoded slash for a letter."""
 
 
 def target_of(path: str) -> Target:
@@ -44,8 +50,10 @@ def target_of(path: str) -> Target:
 def _target(path: str) -> Target:
     segments = canonical(path)
     if segments is None:
-        return Target(Endpoint.OTHER, None)
-    return Target(_endpoint(segments), "/" + "/".join(segments))
+        return Target(Endpoint.OTHER, None, is_certain=True)
+    endpoint, unsplit = _endpoint(segments), _merged(path)
+    is_certain = unsplit == path or _endpoint(canonical(unsplit) or ()) is endpoint
+    return Target(endpoint, "/" + "/".join(segments), is_certain)
 
 
 _target_again: Final = lru_cache(1024)(_target)

@@ -90,17 +90,18 @@ class Pricing:
         *asked* is None for a body in which there is nothing to read, or that is too large to be looked
         at whole: it names no model, and goes by a row of every model (`*`). A request that sets work
         going whose usage nobody tells goes by a price of each request alone, or by none. Raises
-        `AmbiguousRequestError` for a path whose readings have different prices, and for an answer
-        that would not tell what the price goes by.
+        `AmbiguousRequestError` for a path whose readings have different prices or are different
+        endpoints, and for an answer that would not tell what the price goes by.
         """
         if method in FREE_METHODS:
             return self._of_free_method(path)
-        price = self._find(asked.model if asked else "", path)
+        target = target_of(path)
+        if not target.is_certain:
+            raise AmbiguousRequestError("the path has readings that are different endpoints")
+        price = self._applying(asked.model if asked else "", path, target.path)
         if price is None:
             return Unpriced.NOT_PRICED
-        if not self.allows_default and price.model.text == _ANY and _is_general(price):
-            return Unpriced.NOT_PRICED
-        place = target_of(path).endpoint if asked is None else asked.place
+        place = target.endpoint if asked is None else asked.place
         if place is _JOB:
             return _by_request(price) if _is_of_requests(price) else Unpriced.NOT_PRICED
         if asked is None:
@@ -109,18 +110,37 @@ class Pricing:
             raise AmbiguousRequestError("an answer in this format does not tell the seconds")
         return self._priced(price, asked, size)
 
+    def of_websocket(self, path: str) -> Priced | Unpriced:
+        """Returns what a websocket at *path* goes by: a price of each request alone, or none.
+
+        Nobody reads what passes on it. It names no model that anybody could rely on.
+        """
+        target = target_of(path)
+        if not target.is_certain:
+            raise AmbiguousRequestError("the path has readings that are different endpoints")
+        price = self._applying("", path, target.path)
+        if price is None or not _is_of_requests(price):
+            return Unpriced.NOT_PRICED
+        return _by_request(price)
+
+    def _applying(self, model: str, path: str, plain: str | None) -> Price | None:
+        price = self._find(model, path, plain)
+        if price is None or self.allows_default or price.model.text != _ANY:
+            return price
+        return None if _is_general(price) else price
+
     def _of_free_method(self, path: str) -> Priced | Unpriced:
         # What has a price by none of its readings is free, however it is read.
-        prices = [self.lookup("", reading) for reading in (path, target_of(path).path) if reading]
+        plain = target_of(path).path
+        prices = [self.lookup("", reading) for reading in (path, plain) if reading]
         if all(price is None or _is_general(price) for price in prices):
             return Unpriced.FREE
-        price = self._find("", path)
+        price = self._find("", path, plain)
         return Unpriced.FREE if price is None else _by_request(price)
 
-    def _find(self, model: str, path: str) -> Price | None:
+    def _find(self, model: str, path: str, plain: str | None) -> Price | None:
         # Servers read a path in several ways. Prices are found by the one that stands for them all.
         price = self.lookup(model, path)
-        plain = target_of(path).path
         if plain == path:
             return price
         if plain is None or self.lookup(model, plain) is not price:

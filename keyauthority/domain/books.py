@@ -132,7 +132,12 @@ class Books:
         self._fence = fence
         self._now = now
         self._changes: Gathering[_Call, _Made | Exception] = Gathering(
-            self._make, size=lambda call: call.size, most=TOGETHER, at_once=store.changes_at_once
+            self._make,
+            size=lambda call: call.size,
+            most=TOGETHER,
+            # Two batches would only wait for one another's locks, and commit twice.
+            at_once=1,
+            beside=store.changes_at_once - 1,
         )
         self._posts = asyncio.Semaphore(POSTS)
         self._posts_in_force = asyncio.Semaphore(POSTS_IN_FORCE)

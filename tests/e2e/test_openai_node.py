@@ -90,6 +90,7 @@ def test_a_key_gets_answers_until_it_is_revoked(
     client = connect(edge, secret)
     said = f"You said: Hello (billed to {workspace})"
     assert "google/gemini-3-flash" in client("models")["result"]
+    assert client("model") == {"result": "google/gemini-3-flash"}
     assert client("ask") == client("stream") == {"result": said}
 
     edge.operator.revoke(key.id)

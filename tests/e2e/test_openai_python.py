@@ -71,11 +71,12 @@ INVALID_KEY = ("invalid_key", "authentication_error", "invalid api key")
 
 
 def test_a_key_lists_models_and_gets_answers(edge: Edge, workspace: str, connect: Connect) -> None:
-    """Whole and streamed, billed to the key's workspace."""
+    """Whole and streamed, billed to the key's workspace; also about the one model with a slash."""
     _, secret = edge.operator.issue(workspace)
     client = connect(edge, secret)
 
     assert MODEL in [model.id for model in client.models.list()]
+    assert client.models.retrieve(MODEL).id == MODEL
     assert ask(client) == stream(client) == f"You said: Hello (billed to {workspace})"
 
 

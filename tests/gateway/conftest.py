@@ -13,7 +13,7 @@ from aiohttp import ClientSession
 
 from gateway.app import running
 from gateway.config import Timeouts
-from gateway.connection import KEPT_IDLE
+from gateway.connection import KEPT_IDLE, Connections
 from gateway.observe import Metrics
 from gateway.upstream import Upstream
 from tests.gateway.parts import (
@@ -71,6 +71,8 @@ async def start_gateway(
                 "grace": 0.2,
                 "access_log": False,
                 "cache": False,
+                # Tests of scopes say which rules there are.
+                "scope_rules": None,
             }
             settings = settings_of(**usual | options)
             return await stack.enter_async_context(running(settings))
@@ -113,9 +115,8 @@ async def connect(metrics: Metrics) -> AsyncIterator[Connect]:
             kept_idle: float = KEPT_IDLE,
             **timeouts: float,
         ) -> Upstream:
-            connected = Upstream(
-                base, Timeouts(**timeouts), metrics.count_unsolicited, trust, kept_idle
-            )
+            connections = Connections(metrics.count_unsolicited, kept_idle)
+            connected = Upstream(base, Timeouts(**timeouts), connections, trust)
             stack.push_async_callback(connected.close)
             return connected
 

@@ -11,15 +11,16 @@ from aiohttp.test_utils import make_mocked_request
 from google.protobuf.duration_pb2 import Duration
 
 from gateway.authorize import Authorizer
-from gateway.envelope import Refusal
 from gateway.observe import Metrics
 from gateway.request import Grant
 from gateway.sources import Attempts
 from keyauthority.client import Secret, Verdict, Verification, VerifiedKey, Verifier
+from keyauthority.edge.envelope import Refusal
 from keyauthority.v1 import verification_service_pb2 as pb
 from tests.gateway.conftest import StartGateway
 from tests.gateway.parts import (
     TOKEN,
+    VERIFY_TIMEOUT,
     Answered,
     FakeUpstream,
     RecordingAuthority,
@@ -32,7 +33,6 @@ from tests.gateway.parts import (
 from tests.gateway.test_table import check_envelope
 
 Context = grpc.aio.ServicerContext[Any, Any]
-DEADLINE = 0.5
 MARGIN = 0.4
 ROOM_OF_ONE = 64
 """Secrets of one source that wait in a test of that."""
@@ -46,7 +46,7 @@ async def test_an_authority_that_is_not_there(start_gateway: StartGateway) -> No
     """Refused connections are known at once."""
     port = await start_gateway(authority="127.0.0.1:1")
 
-    async with asyncio.timeout(DEADLINE + MARGIN):
+    async with asyncio.timeout(VERIFY_TIMEOUT + MARGIN):
         answer = await ask(port, "some-imported-secret")
 
     check_envelope(answer, Refusal.VERIFICATION_UNAVAILABLE)
@@ -63,7 +63,7 @@ async def test_an_authority_that_hangs(
 
     authority.misbehave = hang
 
-    async with asyncio.timeout(DEADLINE + MARGIN):
+    async with asyncio.timeout(VERIFY_TIMEOUT + MARGIN):
         answer = await ask(port, authority.issue())
 
     check_envelope(answer, Refusal.VERIFICATION_UNAVAILABLE)

@@ -15,11 +15,11 @@ from aiohttp.test_utils import make_mocked_request
 from multidict import CIMultiDict
 
 from gateway.authorize import Authorizer
-from gateway.envelope import Refusal
 from gateway.observe import Metrics
 from gateway.request import Grant
 from gateway.sources import Attempts, Sources
 from keyauthority.client import Secret, Verification, Verifier
+from keyauthority.edge.envelope import Refusal
 from keyauthority.v1 import verification_service_pb2 as pb
 from tests.gateway.conftest import StartGateway
 from tests.gateway.parts import (

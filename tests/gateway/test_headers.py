@@ -13,9 +13,10 @@ from hypothesis import strategies as st
 from multidict import CIMultiDict, CIMultiDictProxy
 
 from gateway.allowlist import Allowlist
-from gateway.field_names import IDENTITY_PREFIX, MOST_DECISIONS, Decisions, canonical
+from gateway.field_names import MOST_DECISIONS, Decisions
 from gateway.headers import to_upstream
 from keyauthority.client import VerifiedKey
+from keyauthority.edge.identity import IDENTITY_PREFIX, canonical
 from tests.gateway.conftest import StartGateway
 from tests.gateway.parts import (
     Answered,
@@ -233,12 +234,21 @@ def test_a_setting_cannot_pass_everything(pattern: str) -> None:
         Allowlist((pattern,))
 
 
+@pytest.mark.parametrize(
+    "target",
+    [
+        "/v1/models/a%20b;c=d%2F%2fe/%7Ee?x=%2F..%2f&y=a+b&&z=//",
+        "/v1/x?",
+        "/v1/x??",
+        "/v1/x?&",
+        "/v1/x?=%",
+        '/v1/x/?{}|^`<>"[]\\',
+    ],
+)
 async def test_the_target_goes_on_byte_for_byte(
-    port: int, authority: RecordingAuthority, upstream: FakeUpstream
+    port: int, authority: RecordingAuthority, upstream: FakeUpstream, target: str
 ) -> None:
-    """Encoding, case and order of path and query are not touched."""
-    target = "/v1/models/a%20b;c=d/%7Ee?x=%2F..%2f&y=a+b&&z=//"
-
+    """Encoding, case and order of path and query are not touched, nor is an empty query."""
     assert (await received(port, authority, upstream, target=target)).target == target
 
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from gateway.envelope import Refusal
-from gateway.paths import check_path, split_target
+from keyauthority.edge.envelope import Refusal
+from keyauthority.edge.paths import check_path, split_target
 
 
 @pytest.mark.parametrize(
@@ -21,6 +21,10 @@ from gateway.paths import check_path, split_target
         "/v1/%2ewell",
         "/v1/a%20b;c=d",
         "/v1/%00",
+        "/v1/models/google%2Fgemini-3-flash",
+        "/v1/models/google%2fgemini-3-flash",
+        "/v1/models/hf%3A%2F%2Forg%2Fmodel%2F",
+        "/v1/models/a%2F..b%2Fc..",
     ],
 )
 def test_clean_paths_under_v1_go_on(path: str) -> None:
@@ -39,8 +43,13 @@ def test_clean_paths_under_v1_go_on(path: str) -> None:
         "/v1/%2e/models",
         "/v1/..;/admin",
         "/v1/%2e%2e;a=b/admin",
-        "/v1/a%2fb",
-        "/v1/a%2Fb",
+        "/v1/..%2Fadmin",
+        "/v1/a%2f..%2fb",
+        "/v1/a%2F.",
+        "/v1/a%2F%2E%2e",
+        "/v1/%2e%2e%2fadmin",
+        "/v1/a%2F..;b",
+        "/v1/..;a%2Fb",
         "/v1/a%5cb",
         "/v1/a%5Cb",
         "/v1/a\\b",
@@ -56,11 +65,14 @@ def test_clean_paths_under_v1_go_on(path: str) -> None:
     ],
 )
 def test_paths_that_can_be_read_in_two_ways_are_refused(path: str) -> None:
-    """Dot segments, encoded separators, empty segments and other forms of target are malformed."""
+    """Dot segments, also beside an encoded slash, backslashes, empty segments, other forms of target."""
     assert check_path(path) is Refusal.BAD_REQUEST
 
 
-@pytest.mark.parametrize("path", ["/", "/v2/models", "/v1x", "/V1/models", "/%76%31/models"])
+@pytest.mark.parametrize(
+    "path",
+    ["/", "/v2/models", "/v1x", "/V1/models", "/%76%31/models", "/v1%2Fmodels", "/%2Fv1/models"],
+)
 def test_other_paths_do_not_exist(path: str) -> None:
     """Only what is literally under /v1 is an endpoint."""
     assert check_path(path) is Refusal.NOT_FOUND

@@ -38,6 +38,7 @@ PRIVATE: Final[Mapping[type, Mapping[str, str]]] = {
         "log_exception": "Is overridden: the rest of a body after its answer is no error.",
         "pause_writing": "Is overridden to count the bytes that wait for the client.",
         "resume_writing": "Is overridden for the same.",
+        "set_parser": "Takes what a client sends once the connection has another protocol.",
         "writing_paused": "Tells whether the client has to be waited for.",
     },
     web.Server: {
@@ -47,7 +48,8 @@ PRIVATE: Final[Mapping[type, Mapping[str, str]]] = {
     },
     web.BaseRequest: {
         "ATTRS": "Our attributes are added, or debug mode would refuse them.",
-        "_message": "Tells whether the body comes in chunks, which may have a trailer.",
+        "_message": "Tells whether the body comes in chunks, which may have a trailer, and whether the "
+        "client offers another protocol.",
         "_prepare_hook": "Is overridden to complete the head of a streamed response.",
     },
     web.StreamResponse: {
@@ -56,7 +58,9 @@ PRIVATE: Final[Mapping[type, Mapping[str, str]]] = {
         "_keep_alive": "Is decided when the head is written.",
         "_real_headers": "Takes over header fields without a copy.",
         "_reason": "Part of the status line.",
+        "_req": "The request of a streamed response, whose head is written.",
         "_status": "Part of the status line.",
+        "_write_headers": "Is overridden to write bytes that are no UTF-8.",
         "prepare": "Is overridden to write a whole answer where aiohttp streams.",
     },
     ResponseHandler: {
@@ -74,6 +78,7 @@ PRIVATE: Final[Mapping[type, Mapping[str, str]]] = {
         "pause_reading": "Is overridden to note the pause.",
         "resume_reading": "Is overridden to do nothing where reading was never paused.",
         "set_exception": "Tells whoever waits for the response, or is about to use the connection.",
+        "set_parser": "Takes what the upstream sends once the connection has another protocol.",
         "set_response_params": "Makes the parser of the next response.",
         "should_close": "Tells whether the connection may have another request.",
     },

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import Final, cast
 
@@ -15,17 +16,31 @@ from keyauthority.base.http.request import REQUEST_ID, Request, request_id
 
 _BODILESS: Final = frozenset({204, 304})
 
+_has_control = re.compile(r"[\x00-\x08\n-\x1f\x7f]").search
+
 
 class Answer(web.StreamResponse):
     """A response of which status, header fields and body are known.
 
     aiohttp's own response takes many more steps, since it may be changed, compressed or streamed.
-    The answer takes over *headers*, which lack the fields that frame the body.
+    The answer takes over *headers*, which lack the fields that frame the body. They are ASCII, unless
+    *is_ascii* says otherwise (`byte_head`).
     """
 
-    def __init__(self, status: int, headers: CIMultiDict[str], body: bytes = b"") -> None:
+    _write = staticmethod(serialize_headers)
+
+    def __init__(
+        self,
+        status: int,
+        headers: CIMultiDict[str],
+        body: bytes = b"",
+        *,
+        is_ascii: bool = True,
+    ) -> None:
         super().__init__(status=status, _real_headers=headers)
         self._whole = body
+        if not is_ascii:
+            self._write = byte_head
 
     def send(self, request: Request) -> None:
         """Writes the answer to *request*, without waiting for the client to read what came before.
@@ -56,7 +71,7 @@ class Answer(web.StreamResponse):
         headers[REQUEST_ID] = request.id
         self._declare_end(request)
         protocol = "1.1" if version == HttpVersion11 else "1.0"
-        return serialize_headers(f"HTTP/{protocol} {self._status} {self._reason}", headers)
+        return self._write(f"HTTP/{protocol} {self._status} {self._reason}", headers)
 
     def _declare_length(self, request: web.BaseRequest) -> None:
         headers, size = self._headers, len(self._whole)
@@ -84,6 +99,32 @@ class Answer(web.StreamResponse):
                 self._headers[hdrs.CONNECTION] = "close"
         elif request.version == HttpVersion10:
             self._headers[hdrs.CONNECTION] = "keep-alive"
+
+
+class ByteStream(web.StreamResponse):
+    """A response that is written as it comes, and whose fields are not ASCII (`byte_head`)."""
+
+    async def _write_headers(self) -> None:
+        request = cast(Request, self._req)
+        transport = request.client.transport
+        if transport.is_closing():
+            raise ConnectionResetError("the client has left")
+        protocol = "1.1" if request.version == HttpVersion11 else "1.0"
+        head = byte_head(f"HTTP/{protocol} {self._status} {self._reason}", self._headers)
+        request.writer.output_size += len(head)
+        transport.write(head)
+
+
+def byte_head(status_line: str, headers: CIMultiDict[str]) -> bytes:
+    """Returns a head whose fields have the bytes that came in.
+
+    aiohttp's parser turns bytes that are no UTF-8 into surrogates, which its writer leaves out. Raises
+    `ValueError` at a control character.
+    """
+    lines = [status_line, *(f"{name}: {value}" for name, value in headers.items())]
+    if any(map(_has_control, lines)):
+        raise ValueError("a control character in a head")
+    return "\r\n".join([*lines, "", ""]).encode(errors="surrogateescape")
 
 
 def raw_answer(status: int, headers: Mapping[str, str], body: bytes) -> bytes:

@@ -81,9 +81,12 @@ class Request(web.BaseRequest):
         """Whether the connection may have another request.
 
         Not after a body in chunks: aiohttp would take the last field of its trailer for one of the
-        next request, be it a credential. Whatever has arrived behind it is not answered.
+        next request, be it a credential. Nor after an offer of another protocol, which is ignored:
+        aiohttp loses bytes that arrived behind it, and would take the rest for a request of its own.
+        Whatever has arrived behind either is not answered.
         """
-        return super().keep_alive and not self._message.chunked
+        message = self._message
+        return super().keep_alive and not (message.chunked or message.upgrade)
 
     @property
     def content_length(self) -> int | None:

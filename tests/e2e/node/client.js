@@ -21,6 +21,9 @@ const commands = {
   async models() {
     return (await client.models.list()).data.map((model) => model.id);
   },
+  async model() {
+    return (await client.models.retrieve(question.model)).id;
+  },
   async ask() {
     return (await client.chat.completions.create(question)).choices[0].message.content;
   },

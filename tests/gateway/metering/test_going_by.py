@@ -95,6 +95,30 @@ def test_a_path_is_priced_by_all_its_readings(path: str) -> None:
     assert row(pricing(ANY, default=True).of("POST", path, Asked("m"), 1)) == "any"
 
 
+@pytest.mark.parametrize("slash", ["%2F", "%2f", "%252F"])
+def test_an_encoded_slash_is_priced_as_a_letter_and_as_a_slash(slash: str) -> None:
+    """One price for both readings is a price; two are none."""
+    path, models = f"/v1/models/acme{slash}big/tune", price("models", "*", "/v1/models/*")
+    acme = price("acme", "*", "/v1/models/acme/*")
+
+    assert row(pricing(models).of("POST", path, Asked("m"), 1)) == "models"
+    with pytest.raises(AmbiguousRequestError):
+        pricing(models, acme).of("POST", path, Asked("m"), 1)
+    assert row(pricing(models).of("GET", path, None, 0)) == "FREE"
+
+
+@pytest.mark.parametrize(
+    "path",
+    ["/v1/x/chat%2Fcompletions", "/v1/x%2fruns", "/v1/audio%2fspeech", "/v1/x/images%252Fedits"],
+)
+def test_an_encoded_slash_makes_no_other_endpoint(path: str) -> None:
+    """What is read of such a request would depend on the reading; one that is free has none."""
+    for asked in (None, read_request(path, "application/json", b'{"model":"m"}')):
+        with pytest.raises(AmbiguousRequestError):
+            pricing(ANY, default=True).of("POST", path, asked, 1)
+    assert row(pricing(ANY, default=True).of("GET", path, None, 0)) == "FREE"
+
+
 def test_a_path_without_a_common_reading_is_refused() -> None:
     with pytest.raises(AmbiguousRequestError):
         pricing(ANY, default=True).of("POST", "/v1/%ff", Asked("m"), 1)

@@ -1,4 +1,4 @@
-"""Paths: which go on to the upstream, what they may mean there, and the scopes they require.
+"""Paths: which go on to the upstream, and what they may mean there.
 
 Servers decode a path once, twice or segment by segment, ignore case, cut it at what they take for
 the end or for parameters, and drop dots and spaces. A rule that is compared with one reading is
@@ -9,17 +9,15 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Collection, Iterable
-from dataclasses import dataclass
 from functools import lru_cache
 from typing import Final
 from urllib.parse import unquote, unquote_to_bytes
 
-from gateway.envelope import Refusal
-from keyauthority.client import SECRET_MARK, secret_within
+from keyauthority.domain.secrets import SECRET_MARK, secret_within
+from keyauthority.edge.envelope import Refusal
 
 _ROOT = "/v1"
-_ENCODED_SEPARATOR = re.compile(r"%(?:2f|5c)", re.IGNORECASE)
+_has_encoded_backslash = re.compile("%5c", re.IGNORECASE).search
 _ROUNDS: Final = 8
 """Times that a path may have been encoded."""
 
@@ -27,6 +25,7 @@ _is_plain = re.compile(r"(?:/[a-z0-9_-]+)*/?").fullmatch
 _sixteen_bits = re.compile("%u([0-9a-f]{4})", re.IGNORECASE)
 _has_control = re.compile(r"[\x00-\x1f\x7f-\x9f]").search
 _split = re.compile(r"[/\\]+").split
+_split_at_slashes = re.compile("/|%2f", re.IGNORECASE).split
 _parameters = re.compile("[;?#]").split
 _words = re.compile(r"[\s+]+").split
 _is_extension = re.compile("(?:[a-z].*)?").fullmatch
@@ -34,7 +33,6 @@ _is_extension = re.compile("(?:[a-z].*)?").fullmatch
 # Some code pages turn these into separators.
 _SEPARATORS: Final = str.maketrans("\u2044\u2215\u2216\u00a5\u20a9", "//\\\\\\")
 _INVISIBLE: Final = frozenset({"Mn", "Me", "Cf"})
-_is_prefix = re.compile(r"/|(?:/[^/\\%;?#\s\x00-\x1f\x7f]+)+/?").fullmatch
 
 
 def split_target(target: str) -> tuple[str, str]:
@@ -57,7 +55,12 @@ def check_path(path: str) -> Refusal | None:
 
     `BAD_REQUEST` refuses whatever two parsers could read as two different paths: forms other than
     RFC 9112's origin-form, a fragment, dot segments (also percent-encoded), empty segments,
-    backslashes, and encoded slashes and backslashes. `NOT_FOUND` refuses a path outside `/v1`.
+    backslashes and encoded backslashes. `NOT_FOUND` refuses a path outside `/v1`.
+
+    An encoded slash (`%2F`, as in the name of a model) goes on as it is, whether the upstream takes it
+    for a letter or for a slash, since no rule may depend on that. It begins and ends a dot segment, and
+    is no slash of `/v1/`. A scope rule counts it as both, and with billing a path whose two readings have
+    different prices or are different endpoints is refused (`metering.going_by`).
     """
     if not is_unambiguous(path):
         return Refusal.BAD_REQUEST
@@ -67,12 +70,15 @@ def check_path(path: str) -> Refusal | None:
 
 
 def is_unambiguous(path: str) -> bool:
-    """Returns whether every parser reads *path*, a raw request path, the same way."""
+    """Returns whether every parser reads *path*, a raw request path, the same way.
+
+    They may differ about an encoded slash alone, and none of them is led elsewhere by it.
+    """
     if not path.startswith("/") or not path.isascii():
         return False
     if "//" in path or "\\" in path or "#" in path:
         return False
-    if "%" in path and _ENCODED_SEPARATOR.search(path):
+    if "%5" in path and _has_encoded_backslash(path):
         return False
     return not _has_dot_segment(path)
 
@@ -81,7 +87,7 @@ def _has_dot_segment(path: str) -> bool:
     # Most paths hold neither spelling of a leading dot, so the split is rare.
     if "/." not in path and "%2" not in path:
         return False
-    return any(_is_dot_segment(segment) for segment in path.split("/"))
+    return any(map(_is_dot_segment, _split_at_slashes(path)))
 
 
 def _is_dot_segment(segment: str) -> bool:
@@ -152,48 +158,3 @@ def _without_extensions(segment: str) -> str:
     while len(parts) > first and _is_extension(parts[-1]):
         parts.pop()
     return ".".join(parts)
-
-
-@dataclass(frozen=True, slots=True)
-class ScopeRule:
-    """Paths at or below *prefix* require *scope* of the key, also of a key that has no scopes."""
-
-    prefix: str
-    scope: str
-
-    @classmethod
-    def parse(cls, text: str) -> ScopeRule:
-        """Reads `PREFIX=SCOPE`; raises ValueError, with one sentence, for anything else."""
-        prefix, _, scope = text.partition("=")
-        if not scope or not _is_prefix(prefix) or canonical(prefix) is None:
-            raise ValueError(f"{text!r} is not PREFIX=SCOPE with a plain prefix such as /v1/images")
-        return cls(prefix.rstrip("/"), scope)
-
-
-class ScopeRules:
-    """All rules of one gateway; without any, every key satisfies every path."""
-
-    def __init__(self, rules: Iterable[ScopeRule] = ()) -> None:
-        self._rules = [(canonical(rule.prefix) or (), rule.scope) for rule in rules]
-
-    def __bool__(self) -> bool:
-        return bool(self._rules)
-
-    def satisfied(self, path: str, scopes: Collection[str]) -> bool:
-        """Returns whether *scopes* hold all that the raw path *path* requires.
-
-        It requires what any of its readings requires (`canonical`), and the scope of every rule if
-        the readings have no common form.
-        """
-        if not self._rules:
-            return True
-        segments = canonical(path)
-        if segments is None:
-            return self.all_satisfied(scopes)
-        return all(
-            scope in scopes for prefix, scope in self._rules if segments[: len(prefix)] == prefix
-        )
-
-    def all_satisfied(self, scopes: Collection[str]) -> bool:
-        """Returns whether *scopes* satisfy every rule: the only safe answer for an unknown path."""
-        return all(scope in scopes for _, scope in self._rules)
