@@ -6,22 +6,19 @@ import math
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import timedelta
-from random import Random
 from typing import Any
 
 from keyauthority.coherence.allowances import lengthened
 from keyauthority.coherence.cache import Ask, SyncCall
 from keyauthority.coherence.entries import Cached
 from keyauthority.coherence.leases import wait_out
-from keyauthority.coherence.sessions import resets
 from keyauthority.domain.sessions import Allowance, Grant, Head
 from tests.coherence.history import SECRETS, WORKSPACE_OF
 from tests.coherence.simulated_books import LEASE, Database, Given, Parts
 from tests.coherence.simulated_changes import Changes
-from tests.coherence.virtual import Machine, Network, Timeline
+from tests.coherence.simulated_leases import Granting, Reply, claimed, nothing
 
 W = wait_out(timedelta(seconds=LEASE))
-Reply = Callable[..., None]
 
 
 class Known(Cached):
@@ -36,19 +33,8 @@ class Known(Cached):
         self.whole = given.whole and self.final
 
 
-class Process(Machine):
+class Process(Granting):
     """Grants, answers, changes and sweeps. *alone* keeps its sessions in memory."""
-
-    def __init__(
-        self, timeline: Timeline, random: Random, parts: Parts, database: Database, *, alone: bool
-    ) -> None:
-        super().__init__(timeline, random)
-        self.parts = parts
-        self.database = self._primary = database
-        self.alone = alone
-        self.cut_off = False
-        self.up = False
-        self.network = Network(timeline, random, 0.0 if alone else 0.5 * LEASE)
 
     # --- life
 
@@ -62,11 +48,7 @@ class Process(Machine):
         self.allowances = self.parts.allowances_type()
         self.head = Head(0, 0)
         self.asking = True
-        self.held: list[tuple[SyncCall, Reply]] = []
-        # Requests that wait for the next batch of renewals, and the number of the one under way.
-        self.renewing: list[tuple[SyncCall, Reply]] = []
-        self.batch = 0
-        self.batches = 0
+        self.begin_granting()
         self.settled = -math.inf
         if self.alone:
             self.book = self.parts.book_type()
@@ -86,149 +68,6 @@ class Process(Machine):
         if self.database.epoch == epoch:
             self.database.settling = False
 
-    def in_books(self, work: Callable[[Database], Any], then: Callable[[Any], None]) -> None:
-        """Has *work* done in the database some time from now, and hears of it later, or never."""
-        database, life = self.database, self._life
-        if self.alone:
-            then(work(database))
-            return
-
-        def do() -> None:
-            # What was sent before a crash may still be done after it.
-            if database is not self.database and life == self._life and not self.cut_off:
-                return
-            result = work(database)
-            if life == self._life:
-                self.network.send(self, once, result)
-
-        heard = False
-
-        def once(result: Any) -> None:
-            nonlocal heard
-            if not heard:
-                heard = True
-                then(result)
-
-        self.timeline.at(self.timeline.time + self.network.delay(), do)
-
-    # --- leases
-
-    def sync(self, call: SyncCall, reply: Reply) -> None:
-        """`reply` gets a grant, or None for a session that is gone."""
-        if not self.up or self.cut_off:
-            return
-
-        def granted(grant: Grant | None) -> None:
-            news = grant is None or grant.subjects is None or grant.head != _of(call)
-            if news or not call.session_id or self.random.random() < 0.2:
-                reply(grant)
-                return
-            assert grant is not None
-            held = (call, reply)
-            self.held.append(held)
-            self.after(LEASE / 3, self._give_up, held, grant)
-
-        self._grant(call, granted)
-
-    def _give_up(self, held: tuple[SyncCall, Reply], grant: Grant) -> None:
-        if held in self.held:
-            self.held.remove(held)
-            held[1](grant)
-
-    def _grant(self, call: SyncCall, then: Callable[[Grant | None], None]) -> None:
-        if self.alone:
-            self._grant_alone(call, then)
-            return
-        self.renewing.append((call, then))
-        if not self.batch:
-            self._renew()
-
-    def _renew(self) -> None:
-        """What came while a batch was under way forms the next; one is lost as a whole."""
-        requests, self.renewing = self.renewing, []
-        self.batches += 1
-        number = self.batch = self.batches if requests else 0
-        if not requests:
-            return
-        calls = [call for call, _ in requests]
-        self.database.history.counts["renewed together"] += len(calls) > 1
-
-        def answered(grants: list[Grant | None]) -> None:
-            for (_, then), grant in zip(requests, grants, strict=True):
-                then(grant)
-            proceed()
-
-        def proceed() -> None:
-            if self.batch == number:
-                self._renew()
-
-        if self.parts.wrong == "renewals lost":
-            self.in_books(lambda database: _lost(database, calls), answered)
-        else:
-            self.in_books(lambda database: [_granted(database, each) for each in calls], answered)
-        # The connection of one that is not answered is given up.
-        self.after(0.3, proceed)
-
-    def _grant_again(self, call: SyncCall, reply: Reply) -> None:
-        """Answers a held poll, whose beat is in the books; a reset is for a renewal."""
-
-        def take(grant: Grant | None) -> None:
-            if grant is not None and resets(call.claim, grant.head):
-                self._grant(call, reply)
-            else:
-                reply(grant)
-
-        if not self.alone:
-            self.in_books(lambda database: _read(database, call), take)
-            return
-        session_id, allowance = call.session_id, self.book.allowance(call.session_id)
-
-        def read() -> None:
-            grant = self.database.grant(session_id, call.claim, allowance)
-            self.arrives(self.random.expovariate(200.0), answer, grant)
-
-        def answer(grant: Grant) -> None:
-            take(grant if session_id in self.book else None)
-
-        self.arrives(self.random.expovariate(500.0), read)
-
-    def _grant_alone(self, call: SyncCall, then: Callable[[Grant | None], None]) -> None:
-        # As in `storage.in_memory_sessions`: in the book, then a read that takes its time, then acknowledged.
-        session_id = call.session_id
-        if session_id and not self.book.beat(session_id, ""):
-            then(None)
-            return
-        late = self.parts.wrong == "join after reading" and not session_id
-        if not session_id and not late:
-            session_id = self.database.join(self.book)
-        elif late:
-            session_id = self.database.new_id()
-
-        allowance = self.book.allowance(session_id)
-
-        def read() -> None:
-            grant = self.database.grant(session_id, call.claim, allowance)
-            self.arrives(self.random.expovariate(200.0), recorded, grant)
-
-        def recorded(grant: Grant) -> None:
-            if late:
-                self.book.join(session_id, "")
-            if session_id not in self.book:
-                then(None)
-                return
-            self.database.acknowledge(self.book, session_id, call.claim, grant.head)
-            then(grant)
-
-        self.arrives(self.random.expovariate(500.0), read)
-
-    def leave(self, session_id: str) -> None:
-        if not self.up:
-            return
-        if self.alone:
-            self.book.leave(session_id, "")
-        else:
-            self.in_books(lambda database: database.book.leave(session_id, ""), _nothing)
-
     # --- its own session
 
     def _follow(self) -> None:
@@ -243,11 +82,12 @@ class Process(Machine):
                 apply(self.parts, self.cache, call, grant, self.now())
             if self.cache.is_current(call):
                 self.after(
-                    0.05 if grant is None or grant.head != _of(call) else LEASE / 3, self._follow
+                    0.05 if grant is None or grant.head != claimed(call) else LEASE / 3,
+                    self._follow,
                 )
 
         if not self.cut_off:
-            self._grant(call, take)
+            self.grant(call, take)
         self.after(LEASE / 2, self._follow_again, call)
 
     def _follow_again(self, call: SyncCall) -> None:
@@ -264,7 +104,7 @@ class Process(Machine):
             held, self.held = self.held, []
             for call, reply in held:
                 if self.up and not self.cut_off:
-                    self._grant_again(call, reply)
+                    self.grant_again(call, reply)
             if self.cache.applied < head.revision and not self.asking:
                 self._follow()
 
@@ -316,7 +156,7 @@ class Process(Machine):
         if self.alone:
             work(self.book)
         elif not self.cut_off:
-            self.in_books(lambda books: work(books.book), _nothing)
+            self.in_books(lambda books: work(books.book), nothing)
 
     def _lengthen(self, book: Any) -> None:
         # Sooner than they do: that it takes a while keeps no promise.
@@ -342,7 +182,7 @@ class Process(Machine):
                 if self.alone:
                     self.book.remove(session_id, beat)
                 else:
-                    self.in_books(_removing(session_id, beat), _nothing)
+                    self.in_books(_removing(session_id, beat), nothing)
 
         def allow(rows: list[tuple[str, Allowance, bool]]) -> None:
             lease = timedelta(seconds=LEASE)
@@ -372,30 +212,6 @@ def apply(parts: Parts, cache: Any, call: SyncCall, grant: Grant, now: float) ->
     cache.apply(call, grant.session_id, grant.head, subjects, grant.lease.total_seconds())
 
 
-def _granted(database: Database, call: SyncCall) -> Grant | None:
-    session_id = call.session_id
-    if not session_id:
-        session_id = database.join(database.book)
-    elif not database.book.beat(session_id, ""):
-        return None
-    grant = database.grant(session_id, call.claim, database.book.allowance(session_id))
-    database.acknowledge(database.book, session_id, call.claim, grant.head)
-    return grant
-
-
-def _read(database: Database, call: SyncCall) -> Grant | None:
-    if call.session_id not in database.book:
-        return None
-    return database.grant(call.session_id, call.claim, database.book.allowance(call.session_id))
-
-
-def _lost(database: Database, calls: list[SyncCall]) -> list[Grant | None]:
-    # Joins are transactions of their own. Renewals are answered, and rolled back.
-    return [
-        _read(database, call) if call.session_id else _granted(database, call) for call in calls
-    ]
-
-
 def _allowed(book: Any) -> list[tuple[str, Allowance, bool]]:
     return [(one, entry.allowance, True) for one, entry in book]
 
@@ -406,11 +222,3 @@ def _allowing(session_id: str, before: Allowance, after: Allowance) -> Callable[
 
 def _removing(session_id: str, beat: int) -> Callable[[Database], bool]:
     return lambda database: database.book.remove(session_id, beat)
-
-
-def _of(call: SyncCall) -> Head:
-    return Head(call.claim.epoch, call.claim.revision)
-
-
-def _nothing(_result: Any) -> None:
-    pass

@@ -9,6 +9,7 @@ from pathlib import Path
 from urllib.request import ProxyHandler, build_opener
 
 from keyauthority.base.process.files import write_private
+from tests.e2e.new_books import new_books
 from tests.e2e.operator import Operator, operating
 from tests.e2e.processes import Process, eventually, is_listening
 from tests.ports import free_port
@@ -106,3 +107,12 @@ def edge_running(folder: Path, *gateway_flags: str) -> Iterator[Edge]:
     """An installation with its files in *folder*; what *gateway_flags* say wins over the usual."""
     with ExitStack() as stack:
         yield Edge(folder, stack, *gateway_flags)
+
+
+@contextmanager
+def edge_with(folder: Path, lease: float) -> Iterator[Edge]:
+    """An installation whose leases last *lease* seconds."""
+    (folder / "data").mkdir(mode=0o700)
+    new_books(folder / "data" / "keyauthority.db", lease)
+    with edge_running(folder) as edge:
+        yield edge

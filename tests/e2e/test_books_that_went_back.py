@@ -9,9 +9,12 @@ import shutil
 from pathlib import Path
 from urllib.request import urlopen
 
-from tests.e2e.edge import Edge, edge_running
+from tests.e2e.edge import Edge, edge_with
 from tests.e2e.processes import eventually
 from tests.e2e.questions import ask
+
+LEASE = 1.0
+"""Seconds: what is revoked waits for the lease of a gateway that hears of nothing."""
 
 
 def go_back(edge: Edge, backup: Path) -> None:
@@ -47,7 +50,7 @@ def lease_held(edge: Edge) -> bool:
 
 def test_a_key_revoked_after_the_books_went_back_is_refused(tmp_path: Path) -> None:
     """Also when as many changes were made since as the backup had forgotten."""
-    with edge_running(tmp_path) as edge:
+    with edge_with(tmp_path, LEASE) as edge:
         workspace, other = edge.operator.workspace("acme"), edge.operator.workspace("other")
         key, secret = edge.operator.issue(workspace)
         back_up(edge, tmp_path / "backup")

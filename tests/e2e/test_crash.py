@@ -68,6 +68,8 @@ def no_secret_and_no_fault(process: AuthorityProcess) -> None:
 @pytest.mark.timeout(7200 if LONG else 120)
 async def test_killed_under_writers(data: Path) -> None:
     """However often it is killed, what it acknowledged holds, and what it did not is either."""
+    data.mkdir(mode=0o700)
+    await set_lease(data / "authority.db", SHORT_LEASE)
     writers, chance = Writers(seed=1), random.Random(1)
     for _ in range(KILLS):
         async with authority_process(data) as process:

@@ -8,24 +8,14 @@ import signal
 import subprocess
 import sys
 from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
 
-from tests.e2e.edge import Edge, edge_running
-from tests.e2e.new_books import new_books
+from tests.e2e.edge import Edge, edge_running, edge_with
 from tests.e2e.processes import PATIENCE, Process, eventually
 from tests.e2e.questions import Questions, ask
-
-
-@contextmanager
-def edge_with(folder: Path, lease: float) -> Iterator[Edge]:
-    """An installation whose leases last *lease* seconds."""
-    (folder / "data").mkdir(mode=0o700)
-    new_books(folder / "data" / "keyauthority.db", lease)
-    with edge_running(folder) as edge:
-        yield edge
 
 
 @pytest.fixture

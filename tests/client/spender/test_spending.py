@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import gc
+from collections.abc import Iterable
 from contextlib import AsyncExitStack, suppress
 from datetime import timedelta
 from pathlib import Path
@@ -21,12 +22,16 @@ from keyauthority.client import (
     SpoolError,
     Verifier,
 )
+from keyauthority.client.spending.counters import Counters
+from keyauthority.client.spending.demand import Demand
+from keyauthority.client.spending.ends import Ends
 from keyauthority.client.spending.pace import Pace
 from keyauthority.client.spending.records import SpooledCharge
 from keyauthority.client.spending.spool import Spool
 from keyauthority.client.spending.waiting import PATIENCE
-from keyauthority.client.spending.workspace import BUSY_PAUSE
+from keyauthority.client.spending.workspace import BUSY_PAUSE, WorkspaceCredits
 from keyauthority.domain.credits.recalls import RECALLED_EVERY
+from keyauthority.escrow.purse import SliceNumbers
 from tests.client.parts import leased, until
 from tests.client.spender.authority import SpendingAuthority
 from tests.client.spender.parts import KEY, USE, Door, hold, outcomes, spending
@@ -279,34 +284,38 @@ async def test_without_a_spool_nothing_is_let_through(
         assert spender.counters.holds == 0
 
 
+class _Refusing(Spool):
+    """A spool that can't write the first two times that it is to write ends."""
+
+    tries = 0
+
+    def end(self, charged: Iterable[SpooledCharge], voided: Iterable[str]) -> int:
+        self.tries += 1
+        if self.tries < 3:
+            raise SpoolError("as the test wants")
+        return super().end(charged, voided)
+
+
 async def test_an_end_that_cannot_be_written_stays_held(
-    authority: SpendingAuthority,
-    folder: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    caplog: pytest.LogCaptureFixture,
+    folder: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     """It is written as soon as it can be. The log says that once."""
-    ledger = authority.credit("ws_1", 100)
-    async with spending(authority.address, folder) as spender:
-        one = await hold(spender, 100)
-        end, tries = spender._spool.end, 0
-
-        def fails(charged: list[SpooledCharge], voided: list[str]) -> int:
-            nonlocal tries
-            tries += 1
-            if tries < 3:
-                raise SpoolError("as the test wants")
-            return end(charged, voided)
-
-        monkeypatch.setattr(spender._spool, "end", fails)
-        one.charge(60)
-        await until(lambda: tries == 2)
-        assert caplog.text.count("end_not_spooled") == 1
-        assert spender.counters.holds == 1
-        assert spender.free == 0
-        await until(lambda: spender.counters.holds == 0)
-        assert spender.free == 40
-    assert ledger.charged == 60
+    workspace = WorkspaceCredits("ws_1", Demand(0.0, 1.0, 10.0), SliceNumbers())
+    charge = SpooledCharge("r", 60, {("s", 1): 100}, "ws_1", "key_1", "m", "/v1/x", "q", "p", {})
+    spool, counters, ended = _Refusing(folder), Counters(holds=1), list[int]()
+    ends = Ends(spool, lambda _, charges: ended.append(charges), counters)
+    spool.hold(charge)
+    workspace.holds = 1
+    ends.charge(workspace, charge)
+    await until(lambda: spool.tries == 2)
+    assert caplog.text.count("end_not_spooled") == 1
+    assert (counters.holds, workspace.holds, workspace.brings("r")) == (1, 1, False)
+    await until(lambda: counters.holds == 0)
+    # Only then what it leaves over is free, and its charge brought.
+    assert (workspace.holds, workspace.brings("r"), ended) == (0, True, [1])
+    assert spool.unconfirmed(1) == [charge]
+    await ends.finish(1.0)
+    await spool.close()
 
 
 async def test_ends_of_one_step_are_written_together(
