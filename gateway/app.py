@@ -18,6 +18,7 @@ from gateway.connection import Connections, Heads
 from gateway.edge import Edge
 from gateway.envelope import Refusal
 from gateway.forward import Forwarder
+from gateway.key_headers import KeyHeaders
 from gateway.observe import Metrics, Observer
 from gateway.paths import ScopeRules
 from gateway.request import EdgeRequest
@@ -94,25 +95,27 @@ async def _edge(settings: Settings, metrics: Metrics, stack: AsyncExitStack) -> 
     connections = Connections(metrics.count_unsolicited, heads=_heads(settings.limits))
     upstream = Upstream(base, settings.timeouts, connections)
     stack.push_async_callback(upstream.close)
-    key_file = settings.upstream_key_file
+    key_file, key_headers = settings.upstream_key_file, KeyHeaders(settings.key_header)
     forwarder = Forwarder(
         upstream,
         load_token(key_file) if key_file is not None else None,
-        Allowlist(settings.pass_header),
+        Allowlist(settings.pass_header, key_headers.names),
         settings.timeouts,
         metrics.first_byte_seconds,
         ReadingOn(settings.limits.max_read_on, settings.timeouts.usage_timeout),
     )
     stack.push_async_callback(forwarder.reading_on.stop)
     attempts, sources = Attempts(settings.limits.max_refusals), Sources(settings.trusted_proxies)
-    authorizer = Authorizer(verifier, attempts, sources.client, metrics)
+    authorizer = Authorizer(verifier, attempts, sources.client, metrics, key_headers)
     streams = None
     if settings.on_revoke == "cut":
         streams = Streams(authorizer.judge_again, settings.timeouts.doubt_timeout)
         verifier.listeners.append(streams.changed)
     return Edge(
         authorizer=authorizer,
-        proxy_authorizer=Authorizer(verifier, attempts, sources.client_of_proxy, metrics),
+        proxy_authorizer=Authorizer(
+            verifier, attempts, sources.client_of_proxy, metrics, key_headers
+        ),
         forwarder=forwarder,
         streams=streams,
         billing=billing,

@@ -11,6 +11,7 @@ from aiohttp import hdrs
 
 from gateway.bearer import Presented, parse_authorization
 from gateway.envelope import Refusal
+from gateway.key_headers import KeyHeaders
 from gateway.observe import Complaint, Metrics
 from gateway.request import EdgeRequest, Grant
 from gateway.sources import Attempts, Source
@@ -36,16 +37,24 @@ _PROBE_INTERVAL: Final = 1.0
 class Authorizer:
     """Finds out whether a request's key may act; whatever goes wrong, it may not.
 
-    Failed *attempts* are counted against the address that *source* finds.
+    Failed *attempts* are counted against the address that *source* finds. The key may be in one of the
+    *key_headers* instead of `Authorization`.
     """
 
     def __init__(
-        self, verifier: Verifier, attempts: Attempts, source: Source, metrics: Metrics
+        self,
+        verifier: Verifier,
+        attempts: Attempts,
+        source: Source,
+        metrics: Metrics,
+        key_headers: KeyHeaders | None = None,
     ) -> None:
         self._verifier = verifier
         self._attempts = attempts
         self._source = source
         self._metrics = metrics
+        # None: most gateways take no such field, and need no look.
+        self._key_headers = key_headers or None
         self._complaint = Complaint("verification_unavailable")
 
     def from_memory(self, request: EdgeRequest) -> Grant | Refusal | None:
@@ -55,7 +64,10 @@ class Authorizer:
         """
         presented = request.presented
         if presented is None:
-            presented = parse_authorization(request.headers.getall(hdrs.AUTHORIZATION, ()))
+            if self._key_headers is None:
+                presented = parse_authorization(request.headers.getall(hdrs.AUTHORIZATION, ()))
+            else:
+                presented = self._key_headers.read(request.headers)
             if presented is None:
                 return Refusal.MISSING_AUTH
             request.presented = presented

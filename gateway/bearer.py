@@ -1,4 +1,4 @@
-"""The grammar of the `Authorization` header: a presented secret, or none."""
+"""The grammar of a presented secret, in the `Authorization` header or alone."""
 
 import re
 from collections.abc import Sequence
@@ -7,7 +7,9 @@ from keyauthority.client import digest_of
 
 # credentials = "Bearer" 1*SP b64token (RFC 6750, section 2.1).
 # The scheme is case-insensitive (RFC 9110, section 11.1).
-_match = re.compile(r"(?i:bearer) +([A-Za-z0-9\-._~+/]+=*)", re.ASCII).fullmatch
+_TOKEN = r"([A-Za-z0-9\-._~+/]+=*)"
+_match = re.compile(f"(?i:bearer) +{_TOKEN}", re.ASCII).fullmatch
+_is_token = re.compile(_TOKEN, re.ASCII).fullmatch
 
 
 class Presented:
@@ -30,3 +32,8 @@ def parse_authorization(values: Sequence[str]) -> Presented | None:
         return None
     match = _match(values[0])
     return Presented(match[1]) if match else None
+
+
+def parse_token(value: str) -> Presented | None:
+    """Returns the secret that *value*, a header of a key alone, is; None if the grammar forbids it."""
+    return Presented(value) if _is_token(value) else None

@@ -9,6 +9,7 @@ from typing import Final
 from yarl import URL
 
 from gateway.allowlist import Allowlist
+from gateway.key_headers import KeyHeaders
 from gateway.paths import ScopeRule
 from gateway.sources import Network
 from keyauthority.base.http import limits
@@ -88,6 +89,7 @@ class Settings:
     tls_key: Path | None = None
     require_scope: tuple[ScopeRule, ...] = ()
     pass_header: tuple[str, ...] = ()
+    key_header: tuple[str, ...] = ()
     trusted_proxies: tuple[Network, ...] = ()
     limits: Limits = field(default_factory=Limits)
     timeouts: Timeouts = field(default_factory=Timeouts)
@@ -124,10 +126,7 @@ class Settings:
         check_client_tls(self.tls_ca, self.tls_client_cert, self.tls_client_key)
         check_authority(self.authority, self.tls_ca, "would be sent keys")
         upstream_base(self.upstream)
-        try:
-            Allowlist(self.pass_header)
-        except ValueError as error:
-            raise SettingsError(f"--pass-header {error}") from None
+        self._check_headers()
         _check_numbers(self.limits, self.timeouts)
         if self.workers < 1:
             raise SettingsError("--workers must be 1 or more")
@@ -138,6 +137,16 @@ class Settings:
                 "--on-revoke cut needs --cache on: else the gateway does not learn of revocations"
             )
         self._check_billing()
+
+    def _check_headers(self) -> None:
+        try:
+            key_headers = KeyHeaders(self.key_header)
+        except ValueError as error:
+            raise SettingsError(f"--key-header {error}") from None
+        try:
+            Allowlist(self.pass_header, key_headers.names)
+        except ValueError as error:
+            raise SettingsError(f"--pass-header {error}") from None
 
     def _check_billing(self) -> None:
         for name, values in (("billing", BILLING), ("unpriced", UNPRICED), ("hold", HOLDS)):
