@@ -7,6 +7,9 @@ PYTHON ?= $(shell for python in python3 python3.14 python3.13 python3.12 python3
 
 BIN := .venv/bin
 PIP := -m pip --disable-pip-version-check install --quiet
+# The versions that were tested together; `make setup LOCK=` takes the newest that pyproject.toml allows.
+LOCK ?= constraints.txt
+LOCKED := $(if $(LOCK),--constraint $(LOCK))
 
 RUNTIME := .venv/.runtime
 DEV := .venv/.dev
@@ -38,16 +41,16 @@ python:
 	@test -n "$(PYTHON)" && $(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || \
 		{ echo "Python 3.11 or newer is needed: install one, or name it with make PYTHON=/path/to/python3" >&2; exit 1; }
 
-$(RUNTIME): pyproject.toml | python
+$(RUNTIME): pyproject.toml $(LOCK) | python
 	@echo "installing what the servers need into .venv" >&2
 	@$(BIN)/python -m pip --version >/dev/null 2>&1 || $(PYTHON) -m venv --clear .venv
-	@$(BIN)/python $(PIP) --editable '.[server,gateway,console]'
+	@$(BIN)/python $(PIP) $(LOCKED) --editable '.[server,gateway,console]'
 	@touch $@
 
 $(DEV): $(RUNTIME)
 	@echo "installing what tests and checks need into .venv" >&2
 	@$(BIN)/python scripts/dependency_group.py dev > .venv/dev.txt
-	@$(BIN)/python $(PIP) --requirement .venv/dev.txt
+	@$(BIN)/python $(PIP) $(LOCKED) --requirement .venv/dev.txt
 	@touch $@
 
 $(PROTO): pyproject.toml | python
@@ -57,15 +60,23 @@ $(PROTO): pyproject.toml | python
 	@.venv-proto/bin/python $(PIP) --requirement .venv-proto/proto.txt
 	@touch $@
 
+.PHONY: lock
+lock: python ## take the newest versions that pyproject.toml allows, and write constraints.txt
+	@scripts/lock.sh "$(PYTHON)"
+
 # --- contracts
 
 .PHONY: proto
-proto: $(PROTO) ## generate keyauthority/v1 from protos
+proto: $(PROTO) ## generate keyauthority/v1 and protos/keyauthority.binpb from protos
 	@scripts/proto.sh
 
 .PHONY: proto-check
-proto-check: $(PROTO) ## fail when keyauthority/v1 is not what protos generate
+proto-check: $(PROTO) ## fail when these are not what protos generate
 	@scripts/proto_check.sh
+
+.PHONY: sync-vectors
+sync-vectors: $(DEV) ## simulate the verifier, and write the test vectors for verifiers in other languages
+	@$(BIN)/python -m tests.coherence.recording
 
 .PHONY: proto-breaking
 proto-breaking: $(DEV) ## fail when protos break what the last release promised
@@ -116,9 +127,17 @@ check: ## everything CI runs
 run: $(RUNTIME) ## start authority, gateway, console and a demo upstream; Ctrl-C stops them
 	@$(BIN)/python -m demo.run
 
+.PHONY: story
+story: $(RUNTIME) ## revoke keys at two gateways, one of them frozen, and explain each step
+	@$(BIN)/python -m demo.story
+
 .PHONY: bench
 bench: $(DEV) ## measure, and write benchmarks/results.md
 	@$(BIN)/python -m benchmarks $(ARGS)
+
+.PHONY: edges
+edges: $(DEV) ## measure the proxies of docs/edges.md that are installed, and print its table
+	@$(BIN)/python -m benchmarks.proxies $(ARGS)
 
 .PHONY: scaling
 scaling: $(DEV) ## simulate how far the measured costs carry, and write docs/scaling.md

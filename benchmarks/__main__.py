@@ -6,7 +6,7 @@ import sys
 import tempfile
 import time
 import traceback
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -66,13 +66,25 @@ def main(
 ) -> None:
     """Measures the authority, its client and the gateway, against what they are built on."""
     measuring = Measuring(pairs, seconds)
+
+    def measure(results: Results, scratch: Path) -> None:
+        run = _Run(measuring, results, revocations, changes, together, scratch)
+        run.everything(keys, entries, verdicts)
+
+    write(measure, measuring, output)
+
+
+def write(measure: Callable[[Results, Path], None], measuring: Measuring, output: Path) -> None:
+    """Writes the page of what *measure* adds to the results; it gets a folder as well.
+
+    Raises `ClickException` if it raises `BenchmarkError`, or a row could not be measured.
+    """
     results = Results(lambda result: click.echo(report.line(result)))
     before, start = {**machine(), "load before": load_average()}, time.monotonic()
     failure = ""
     try:
         with tempfile.TemporaryDirectory(prefix="keyauthority-bench-") as scratch:
-            run = _Run(measuring, results, revocations, changes, together, Path(scratch))
-            run.everything(keys, entries, verdicts)
+            measure(results, Path(scratch))
     except BenchmarkError as error:
         failure = str(error)
         raise click.ClickException(failure) from None

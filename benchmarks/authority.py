@@ -33,7 +33,7 @@ from keyauthority.v1.verification_service_pb2 import Verdict, VerifyRequest, Ver
 from keyauthority.v1.verification_service_pb2_grpc import VerificationServiceStub
 from tests.ports import free_port
 
-SETTINGS: Final = KeySettings("bench", scopes=("chat.completions", "models.read"))
+SETTINGS: Final = KeySettings("bench", scopes=("chat:write", "models:read"))
 
 _OPTIONS: Final = [("grpc.enable_http_proxy", 0)]
 # A load that ends cuts off its last calls.
@@ -82,7 +82,7 @@ class Authority:
         """Returns the answer for *secret*, which must be valid: raises `BenchmarkError`."""
         return verify(self.process, self.token, secret)
 
-    def wait_for_verdict(self, secret: str) -> None:
+    def wait_for_verdict(self, secret: str, within: float = READY) -> None:
         """Returns once it answers that *secret* is valid, so that its answers come from memory.
 
         Raises `BenchmarkError` that says what it answers instead, if it does not.
@@ -95,7 +95,7 @@ class Authority:
                 return f"no verdict: {error.code().name}, {error.details()}"
             return ""
 
-        wait_until(self.process, lacks)
+        wait_until(self.process, lacks, within)
 
     def proof(self, workspace_id: str) -> Proof:
         """Returns the proof of a ledger, which must add up: raises `BenchmarkError`."""

@@ -121,16 +121,17 @@ def probe(name: str, plan: Mapping[str, object]) -> Any:
     return json.loads(text)
 
 
-def wait_until(process: Process, ready: Callable[[], str]) -> None:
+def wait_until(process: Process, ready: Callable[[], str], within: float = READY) -> None:
     """Returns once *ready* says nothing is missing: it returns "", else what *process* lacks.
 
-    Raises `BenchmarkError` that names it, with the end of the log, if it is missing for too long.
+    Raises `BenchmarkError` that names it, with the end of the log, if it is missing *within* so many
+    seconds.
     """
-    deadline = time.monotonic() + READY
+    deadline = time.monotonic() + within
     while missing := ready():
         if time.monotonic() > deadline:
             raise BenchmarkError(
-                f"{process.name} at {process.address} is not ready after {READY:.0f} s: "
+                f"{process.name} at {process.address} is not ready after {within:.0f} s: "
                 f"{missing}; {process.log_tail()}"
             )
         time.sleep(0.02)

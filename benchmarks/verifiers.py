@@ -14,7 +14,14 @@ from pathlib import Path
 from typing import Final
 
 from benchmarks.authority import Authority
-from benchmarks.processes import BenchmarkError, Process, json_file, serving, wait_until
+from benchmarks.processes import (
+    READY,
+    BenchmarkError,
+    Process,
+    json_file,
+    serving,
+    wait_until,
+)
 
 LEASE_AGAIN: Final = 30.0
 """Seconds in which a verifier must hold a lease again."""
@@ -46,9 +53,9 @@ class Verifiers:
             state = b"".join(iter(lambda: connection.recv(1 << 12), b""))
         return State(**json.loads(state))
 
-    def wait_until_ready(self) -> None:
+    def wait_until_ready(self, within: float = READY) -> None:
         """Returns when all hold a lease and have all verdicts; raises `BenchmarkError`."""
-        wait_until(self.process, self._lacks)
+        wait_until(self.process, self._lacks, within)
 
     def _lacks(self) -> str:
         state, verdicts = self.state(), self.count * self.verdicts

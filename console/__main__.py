@@ -1,6 +1,6 @@
-"""`python -m console` is `keyauthority-console`."""
+"""`python -m console`: the command `keyauthority-console`."""
 
-from console.cli import main
+from keyauthority.programs import console
 
 if __name__ == "__main__":
-    main()
+    console()

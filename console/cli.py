@@ -24,6 +24,12 @@ from keyauthority.base.process.telemetry import configure_logging
 from keyauthority.base.relational.location import Location, parse_location
 from keyauthority.base.relational.outages import StorageError
 from keyauthority.client import SecretFileError, load_token, redact
+from keyauthority.scopes.catalogue import (
+    Catalogue,
+    ScopeRulesError,
+    default_catalogue,
+    load_catalogue,
+)
 
 # Whoever opens a file reports that it can't be read: that is no error of the command line.
 _FILE = click.Path(readable=False, path_type=Path)
@@ -75,6 +81,11 @@ _SIGN_IN = SignInLimits()
     "--api-url",
     default="https://api.opentoken.kr",
     help="URL of the API in the instructions for a new key.",
+)
+@click.option(
+    "--scope-rules",
+    metavar="FILE|off",
+    help="The gateways' file of scopes, which the forms offer; off: none.  [default: the scopes that ship]",
 )
 @click.option("--tls-cert", type=_FILE, help="PEM file of the certificate chain browsers see.")
 @click.option("--tls-key", type=_FILE, help="PEM file of its private key.")
@@ -186,6 +197,7 @@ def _settings(
     database: str,
     local_accounts: str,
     access_log: str,
+    scope_rules: str | None,
     max_sign_ins: int,
     session_idle: float,
     session_lifetime: float,
@@ -202,6 +214,7 @@ def _settings(
         database=_location(database),
         local_accounts=local_accounts == "on",
         access_log=access_log == "on",
+        scope_rules=_catalogue(scope_rules),
         sign_in=SignInLimits(client=max_sign_ins),
         session_idle=_hours(session_idle, "--session-idle"),
         session_lifetime=_hours(session_lifetime, "--session-lifetime"),
@@ -215,6 +228,13 @@ def _location(text: str) -> Location:
         return parse_location(text)
     except ValueError as error:
         raise SettingsError(f"--database {error}") from None
+
+
+def _catalogue(setting: str | None) -> Catalogue:
+    try:
+        return default_catalogue() if setting is None else load_catalogue(setting) or ()
+    except ScopeRulesError as error:
+        raise SettingsError(f"--scope-rules {error}") from None
 
 
 def _hours(number: float, flag: str) -> timedelta:

@@ -20,6 +20,7 @@ from keyauthority.base.process.settings import (
 )
 from keyauthority.base.relational.location import Location
 from keyauthority.client import check_authority
+from keyauthority.scopes.catalogue import Catalogue, default_catalogue
 
 LIMITS: Final = Limits(
     max_header_bytes=16 * 1024,
@@ -62,6 +63,8 @@ class Settings:
     public_url: str = ""
     # Without `/v1`.
     api_url: str = "https://api.opentoken.kr"
+    # The scopes that the forms offer.
+    scope_rules: Catalogue = field(default_factory=default_catalogue)
     # The files of certificates and keys are PEM. None: plaintext, and no certificate of its own.
     tls_ca: Path | None = None
     tls_client_cert: Path | None = None

@@ -43,9 +43,23 @@ SPENT: Final = (
 _is_request_id: Final = re.compile(r"[A-Za-z0-9_-]{16,64}").fullmatch
 
 
-def scopes(form: Form) -> tuple[str, ...]:
-    """Returns the scopes as typed, separated by spaces, commas or lines."""
-    return tuple(scope for scope in re.split(r"[\s,]+", form.values["scopes"]) if scope)
+def scopes(visit: Visit, form: Form) -> tuple[str, ...]:
+    """Returns the scopes that are ticked, and those that are typed; none for full access.
+
+    The form's `scopes` is the text of both. Where nothing is chosen it has an error: a key must not get
+    full access because somebody unticked all it could do.
+    """
+    ticked = visit.fields.all("scope")
+    typed = [scope for scope in re.split(r"[\s,]+", form.values["scopes"]) if scope]
+    chosen = (*ticked, *(scope for scope in typed if scope not in ticked))
+    form.values["scopes"] = " ".join(chosen)
+    if form.values["access"] == "full":
+        return ()
+    if form.values["access"] != "limited":
+        form.errors["access"] = "Choose what the key may do."
+    elif not chosen:
+        form.errors["access"] = "Choose at least one scope, or let the key do everything."
+    return chosen
 
 
 def expiry(visit: Visit, form: Form) -> datetime | timedelta | None:

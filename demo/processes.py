@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import signal
 import subprocess
 import sys
@@ -66,6 +67,15 @@ class Processes:
                     raise
             time.sleep(pause)
 
+    def port(self, name: str) -> int:
+        """Returns the port that the child says it listens on."""
+        lines = self._children[name].output().splitlines()
+        return int(next(json.loads(line)["port"] for line in lines if _LISTENS in line))
+
+    def send(self, name: str, number: int) -> None:
+        """Sends the signal to the child."""
+        self._children[name].process.send_signal(number)
+
     def check(self) -> None:
         """Raises `DemoError` if a child has ended."""
         for name, child in self._children.items():
@@ -77,6 +87,8 @@ class Processes:
         for child in reversed(self._children.values()):
             with contextlib.suppress(ProcessLookupError):
                 child.process.send_signal(signal.SIGTERM)
+                # One that is frozen could not hear it.
+                child.process.send_signal(signal.SIGCONT)
             try:
                 child.process.wait(STOPPED_WITHIN)
             except subprocess.TimeoutExpired:

@@ -57,8 +57,8 @@ def provision(address: str, data_dir: Path) -> Provisioned:
             key = _key(client, data_dir / "demo.key")
             endow(client, key.workspace_id)
             return Provisioned(
-                _token(client, data_dir / "gateway.token", [Role.VERIFIER]),
-                _token(
+                token_of(client, data_dir / "gateway.token", [Role.VERIFIER]),
+                token_of(
                     client,
                     data_dir / "console.token",
                     [Role.ISSUER, Role.ADMIN, Role.BILLER],
@@ -88,9 +88,10 @@ def _root(channel: grpc.Channel, data_dir: Path) -> BlockingAdminClient:
     return client
 
 
-def _token(
+def token_of(
     client: BlockingAdminClient, path: Path, roles: list[Role], *, acts_for_people: bool = False
 ) -> Path:
+    """Returns *path*, to which the token of a new caller is written unless it is there."""
     if not path.exists():
         name = f"demo {path.stem} {secrets.token_hex(4)}"
         created = client.call(callers.create(name, roles, acts_for_people=acts_for_people))

@@ -133,6 +133,10 @@ OpenToken is running.
   data       {settings.data_dir}
 {note}
 {_invitation(settings)}
+For README's commands, paste this into another shell:
+
+{_exports(settings, key)}
+
 Call the API with the demo key, from another shell:
 
   curl http://{settings.gateway}/v1/chat/completions \\
@@ -154,6 +158,15 @@ Revoke the key; from then on the same curl answers 401 invalid_key:
   {revoke}
 
 Ctrl-C stops all of it."""
+
+
+def _exports(settings: Settings, key: DemoKey) -> str:
+    programs = shlex.quote(str(Path(sys.executable).parent))
+    return f"""  export OPENTOKEN_BASE_URL=http://{settings.gateway}/v1
+  export OPENTOKEN_API_KEY="$(cat {shlex.quote(str(key.file))})"
+  export KEYAUTHORITY_ADDRESS={settings.authority}
+  export KEYAUTHORITY_DATA_DIR={shlex.quote(str(settings.data_dir))}
+  export PATH={programs}:"$PATH\""""
 
 
 def _invitation(settings: Settings) -> str:

@@ -1,5 +1,6 @@
-"""`python -m gateway` is `keyauthority-gateway`."""
+"""`python -m gateway`: the command `keyauthority-gateway`."""
 
-from gateway.cli import main
+from keyauthority.programs import gateway
 
-main()
+if __name__ == "__main__":
+    gateway()

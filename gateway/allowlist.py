@@ -11,8 +11,9 @@ from collections.abc import Iterable, Sequence
 from collections.abc import Set as AbstractSet
 from typing import Final
 
-from gateway.field_names import HOP_BY_HOP, IDENTITY_PREFIX, Decisions, canonical
+from gateway.field_names import HOP_BY_HOP, Decisions
 from keyauthority.base.http.request import REQUEST_ID
+from keyauthority.edge.identity import IDENTITY_PREFIX, canonical
 
 RawFields = Sequence[tuple[bytes, bytes]]
 

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
+from typing import Any
 
+from aiohttp import web
 from prometheus_client import CollectorRegistry
 
 from gateway import authz
@@ -13,15 +15,15 @@ from gateway.allowlist import Allowlist
 from gateway.authorize import Authorizer, Readiness
 from gateway.billing.opening import open_billing
 from gateway.billing.reading_on import ReadingOn
-from gateway.config import Limits, Settings, upstream_base
-from gateway.connection import Connections, Heads
+from gateway.config import Settings, upstream_base
+from gateway.connection import Connections
+from gateway.cors import CrossOrigin, PageRequest
 from gateway.edge import Edge
-from gateway.envelope import Refusal
 from gateway.forward import Forwarder
 from gateway.key_headers import KeyHeaders
 from gateway.observe import Metrics, Observer
-from gateway.paths import ScopeRules
 from gateway.request import EdgeRequest
+from gateway.response_heads import HeadLimits
 from gateway.sources import Attempts, Sources
 from gateway.under_way import Streams
 from gateway.upstream import Upstream
@@ -32,6 +34,8 @@ from keyauthority.base.process.binding import bind, server_tls
 from keyauthority.base.process.lifecycle import run_until_stopped, start_errors
 from keyauthority.base.process.telemetry import serve_metrics
 from keyauthority.client import SECRET_MARK, Verifier, client_certificate, load_token
+from keyauthority.edge.envelope import ERROR, Refusal
+from keyauthority.edge.scopes import ScopeRules
 
 
 async def serve(settings: Settings) -> None:
@@ -51,15 +55,7 @@ async def running(settings: Settings) -> AsyncIterator[int]:
     async with AsyncExitStack() as stack:
         metrics = Metrics()
         edge = await _edge(settings, metrics, stack)
-        server = Server(
-            edge.handle,
-            edge.refuse_unparsed,
-            _full_answer,
-            EdgeRequest,
-            settings.limits,
-            SECRET_MARK,
-            AtOnce(authz.PREFIX, edge.at_once),
-        )
+        server = _server(edge, settings)
         metrics.connections = lambda: {"open": len(server.connections), "busy": server.busy}
         if settings.metrics_listen is not None:
             registry = CollectorRegistry()
@@ -76,6 +72,22 @@ async def running(settings: Settings) -> AsyncIterator[int]:
             await server.drain(settings.timeouts.grace)
 
 
+def _server(edge: Edge, settings: Settings) -> Server[Any]:
+    handle: Callable[[Any], Awaitable[web.StreamResponse]] = edge.handle
+    request_class = EdgeRequest
+    if settings.cors_origin:
+        handle, request_class = CrossOrigin(edge, settings.cors_origin).handle, PageRequest
+    return Server(
+        handle,
+        edge.refuse_unparsed,
+        _full_answer,
+        request_class,
+        settings.limits,
+        SECRET_MARK,
+        AtOnce(authz.PREFIX, edge.at_once),
+    )
+
+
 async def _edge(settings: Settings, metrics: Metrics, stack: AsyncExitStack) -> Edge:
     token = load_token(settings.token_file)
     certificate = client_certificate(settings.tls_client_cert, settings.tls_client_key)
@@ -86,13 +98,14 @@ async def _edge(settings: Settings, metrics: Metrics, stack: AsyncExitStack) -> 
             tls_ca=settings.tls_ca,
             client_certificate=certificate,
             cache=settings.cache,
+            timeout=settings.timeouts.verify_timeout,
         )
         await stack.enter_async_context(verifier)
     metrics.verifier = verifier if settings.cache else None
     # Left before the verifier, under whose session it spends, and after the server has drained.
     billing = await open_billing(settings, verifier, metrics, stack)
     base = upstream_base(settings.upstream)
-    connections = Connections(metrics.count_unsolicited, heads=_heads(settings.limits))
+    connections = Connections(metrics.count_unsolicited, heads=HeadLimits.beside(settings.limits))
     upstream = Upstream(base, settings.timeouts, connections)
     stack.push_async_callback(upstream.close)
     key_file, key_headers = settings.upstream_key_file, KeyHeaders(settings.key_header)
@@ -119,7 +132,8 @@ async def _edge(settings: Settings, metrics: Metrics, stack: AsyncExitStack) -> 
         forwarder=forwarder,
         streams=streams,
         billing=billing,
-        rules=ScopeRules(settings.require_scope),
+        rules=None if settings.scope_rules is None else ScopeRules(settings.scope_rules),
+        websockets=settings.websockets,
         readiness=Readiness(verifier),
         observer=Observer(metrics, sources.client, access_log=settings.access_log),
         limits=settings.limits,
@@ -127,14 +141,8 @@ async def _edge(settings: Settings, metrics: Metrics, stack: AsyncExitStack) -> 
     )
 
 
-def _heads(limits: Limits) -> Heads:
-    # The upstream may say at least as much as a client may.
-    default = Heads()
-    return Heads(
-        max(default.size, limits.max_header_bytes), max(default.fields, limits.max_headers)
-    )
-
-
 def _full_answer() -> bytes:
     refusal = Refusal.VERIFICATION_UNAVAILABLE
-    return raw_answer(refusal.status, refusal.headers, refusal.body)
+    # It may be a proxy that connects.
+    headers = {**refusal.headers, ERROR: refusal.json}
+    return raw_answer(refusal.status, headers, refusal.body)

@@ -10,23 +10,13 @@ from typing import Final
 from aiohttp import hdrs
 
 from gateway.bearer import Presented, parse_authorization
-from gateway.envelope import Refusal
 from gateway.key_headers import KeyHeaders
 from gateway.observe import Complaint, Metrics
 from gateway.request import EdgeRequest, Grant
 from gateway.sources import Attempts, Source
 from keyauthority.base.http.addresses import network
 from keyauthority.client import Verdict, Verification, VerificationUnavailable, Verifier
-
-REFUSALS: Final = {
-    Verdict.MALFORMED: Refusal.INVALID_KEY,
-    Verdict.UNKNOWN: Refusal.INVALID_KEY,
-    Verdict.REVOKED: Refusal.INVALID_KEY,
-    Verdict.DISABLED: Refusal.INVALID_KEY,
-    Verdict.EXPIRED: Refusal.EXPIRED_KEY,
-    Verdict.WORKSPACE_SUSPENDED: Refusal.WORKSPACE_SUSPENDED,
-}
-"""What each verdict but `VALID` is answered."""
+from keyauthority.edge.envelope import REFUSALS, Refusal
 
 _GUESSES: Final = frozenset({Refusal.INVALID_KEY, Refusal.EXPIRED_KEY})
 
@@ -47,14 +37,15 @@ class Authorizer:
         attempts: Attempts,
         source: Source,
         metrics: Metrics,
-        key_headers: KeyHeaders | None = None,
+        key_headers: KeyHeaders,
     ) -> None:
         self._verifier = verifier
         self._attempts = attempts
         self._source = source
         self._metrics = metrics
-        # None: most gateways take no such field, and need no look.
-        self._key_headers = key_headers or None
+        self.key_headers = key_headers
+        # Most gateways take no such field, and need no look.
+        self._reads_authorization_alone = not key_headers
         self._complaint = Complaint("verification_unavailable")
 
     def from_memory(self, request: EdgeRequest) -> Grant | Refusal | None:
@@ -64,10 +55,10 @@ class Authorizer:
         """
         presented = request.presented
         if presented is None:
-            if self._key_headers is None:
+            if self._reads_authorization_alone:
                 presented = parse_authorization(request.headers.getall(hdrs.AUTHORIZATION, ()))
             else:
-                presented = self._key_headers.read(request.headers)
+                presented = self.key_headers.read(request.headers)
             if presented is None:
                 return Refusal.MISSING_AUTH
             request.presented = presented

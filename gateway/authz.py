@@ -7,19 +7,21 @@ the head of a client's request, wait for 200, and copy the identity headers onto
 from __future__ import annotations
 
 from collections.abc import Collection
+from itertools import product
 from typing import Final
 
 from aiohttp.helpers import rfc822_formatted_time
 from multidict import CIMultiDict, istr
 
-from gateway.envelope import Refusal
-from gateway.field_names import IDENTITY_PREFIX, canonical
-from gateway.headers import IDENTITY, KEY_ID, SCOPES, WORKSPACE_ID, identity
-from gateway.paths import ScopeRules, holds_secret, is_unambiguous, split_target
+from gateway.headers import KEY_ID, SCOPES, WORKSPACE_ID, identity
 from gateway.request import EdgeRequest
 from keyauthority.base.http.answer import Answer
 from keyauthority.base.http.request import REQUEST_ID, Request
 from keyauthority.client import VerifiedKey
+from keyauthority.edge.envelope import Refusal
+from keyauthority.edge.identity import is_lookalike
+from keyauthority.edge.paths import holds_secret, is_unambiguous, split_target
+from keyauthority.edge.scopes import ScopeRules
 
 PREFIX: Final = "/authz"
 APPENDED: Final = PREFIX + "/"
@@ -27,10 +29,13 @@ APPENDED: Final = PREFIX + "/"
 
 _IDENTITY_MARK: Final = "opentoken"
 
-# nginx by convention; Traefik and Caddy by default. Envoy appends the path to the prefix instead.
+# nginx by convention; Traefik and Caddy by default. Envoy appends the path to the prefix instead, and asks
+# with its client's method.
 _PATH_HEADERS: Final = (istr("X-Original-URI"), istr("X-Forwarded-Uri"))
+_METHOD_HEADERS: Final = (istr("X-Original-Method"), istr("X-Forwarded-Method"))
 _PATH_HEADERS_END: Final = "-uri"
 
+_UNNAMED: Final = "the proxy has to name the method and the path of the request"
 _SUCCESS: Final = 200
 _HEAD: Final = (
     "HTTP/1.1 200 OK\r\n"
@@ -73,8 +78,7 @@ def check_head(request: EdgeRequest) -> Refusal | None:
     """Returns why *request* is refused; None if it is not.
 
     Refused are a key in the target that the proxy names, and a field that an upstream may take for
-    an identity header: the proxy overwrites its client's copies of these by their exact names, and
-    would leave names that read alike (`X_OpenToken_Key_Id`, `X.OpenToken.Key.Id`).
+    an identity header, while the proxy leaves it standing.
     """
     headers = request.headers
     names = "".join(headers).lower()
@@ -84,8 +88,7 @@ def check_head(request: EdgeRequest) -> Refusal | None:
         return Refusal.BAD_REQUEST
     if _IDENTITY_MARK not in names:
         return None
-    alike = [name for name in headers if canonical(name).startswith(IDENTITY_PREFIX)]
-    return None if all(name.lower() in IDENTITY for name in alike) else Refusal.BAD_REQUEST
+    return Refusal.BAD_REQUEST if any(map(is_lookalike, headers)) else None
 
 
 def asks_for_credits(request: EdgeRequest) -> bool:
@@ -103,28 +106,31 @@ def asks_for_credits(request: EdgeRequest) -> bool:
 def check_scopes(
     request: EdgeRequest, rules: ScopeRules, scopes: Collection[str]
 ) -> Refusal | None:
-    """Returns why a key with *scopes* may not do what *request* asks about; None if it may.
+    """Returns why a key with *scopes*, which are some, may not do what *request* asks about.
 
-    A proxy names the path in one way, and its client may have added the others: a path from each of
-    them must be satisfied, and every rule if there is none. The proxy must set its header itself:
-    one that does not passes on what its client claims.
+    None if it may. A proxy names method and path in one way, and its client may have added the others:
+    each that is named has to be allowed, and nothing is allowed if one of the two is not named. The proxy
+    must set its headers itself: one that does not passes on what its client claims.
     """
-    if not rules:
-        return None
-    paths = _named_paths(request)
+    paths, methods = _named(request)
     if not all(map(is_unambiguous, paths)):
         return Refusal.BAD_REQUEST
-    if not paths:
-        satisfied = rules.all_satisfied(scopes)
-    else:
-        satisfied = all(rules.satisfied(path, scopes) for path in paths)
-    return None if satisfied else Refusal.INSUFFICIENT_SCOPE
+    if not paths or not methods:
+        request.detail = _UNNAMED
+        return Refusal.INSUFFICIENT_SCOPE
+    for path, method in product(paths, methods):
+        if not rules.allow(scopes, method, path):
+            request.detail = rules.missing(method, path)
+            return Refusal.INSUFFICIENT_SCOPE
+    return None
 
 
-def _named_paths(request: EdgeRequest) -> list[str]:
+def _named(request: EdgeRequest) -> tuple[list[str], list[str]]:
     headers = request.headers
     targets = [value for name in _PATH_HEADERS for value in headers.getall(name, ())]
+    methods = [value for name in _METHOD_HEADERS for value in headers.getall(name, ())]
     appended = request.raw_path.removeprefix(PREFIX)
     if appended.startswith("/"):
         targets.append(appended)
-    return [split_target(target)[0] for target in targets]
+        methods.append(request.method)
+    return [split_target(target)[0] for target in targets], methods

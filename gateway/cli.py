@@ -22,7 +22,8 @@ from gateway.config import (
     Settings,
     Timeouts,
 )
-from gateway.paths import ScopeRule
+from gateway.cors import parse_origin
+from gateway.scope_rules_command import scope_rules, scope_rules_option
 from gateway.spool_command import spool
 from keyauthority.base.process.lifecycle import StartError
 from keyauthority.base.process.settings import LOG_LEVELS, SettingsError
@@ -56,6 +57,8 @@ _TIMEOUTS = {
     "connect_timeout": "Seconds to connect to the upstream.",
     "first_byte_timeout": "Seconds without progress to the headers of the upstream's response.",
     "idle_timeout": "Longest silence within a response, in seconds.",
+    "verify_timeout": "Seconds in which the authority must give a verdict; then the answer is 503.",
+    "websocket_lifetime": "Seconds after which a websocket ends, whatever passes on it.",
     "drain_delay": "Seconds between the signal to stop and the end of accepting connections; "
     "/readyz says no meanwhile.",
     "grace": "Seconds that requests under way get at the stop.",
@@ -125,6 +128,11 @@ def _all(parse: Callable[[str], object]) -> Callable[..., tuple[object, ...]]:
     help="Take verdicts from memory while the authority reports every change; off: ask each time.",
 )
 @click.option(
+    "--websockets",
+    is_flag=True,
+    help="Forward websockets under /v1. They end as their key does only with --on-revoke cut.",
+)
+@click.option(
     "--on-revoke",
     type=click.Choice(ON_REVOKE),
     default="drain",
@@ -171,13 +179,7 @@ def _all(parse: Callable[[str], object]) -> Callable[..., tuple[object, ...]]:
 )
 @click.option("--tls-cert", type=_FILE, help="PEM file of the certificate chain clients see.")
 @click.option("--tls-key", type=_FILE, help="PEM file of its private key.")
-@click.option(
-    "--require-scope",
-    multiple=True,
-    metavar="PREFIX=SCOPE",
-    callback=_all(ScopeRule.parse),
-    help="Require SCOPE of keys on paths at or below PREFIX. Repeatable.",
-)
+@scope_rules_option
 @click.option(
     "--pass-header",
     multiple=True,
@@ -191,6 +193,14 @@ def _all(parse: Callable[[str], object]) -> Callable[..., tuple[object, ...]]:
     metavar="NAME",
     help="A header in which a client may send its key, alone, instead of Authorization: x-api-key, "
     "api-key. Repeatable.",
+)
+@click.option(
+    "--cors-origin",
+    multiple=True,
+    metavar="ORIGIN",
+    callback=_all(parse_origin),
+    help="An origin whose pages may call from a browser, such as https://app.example.com; * is any. "
+    "Keys do not belong in browsers: see docs/operations.md. Repeatable.",
 )
 @click.option(
     "--trusted-proxies",
@@ -254,6 +264,7 @@ def main(context: click.Context, /, **options: Any) -> None:
 
 
 main.add_command(spool)
+main.add_command(scope_rules)
 
 
 def settings_of(

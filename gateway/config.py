@@ -10,7 +10,6 @@ from yarl import URL
 
 from gateway.allowlist import Allowlist
 from gateway.key_headers import KeyHeaders
-from gateway.paths import ScopeRule
 from gateway.sources import Network
 from keyauthority.base.http import limits
 from keyauthority.base.process.settings import (
@@ -21,6 +20,7 @@ from keyauthority.base.process.settings import (
     host_and_port,
 )
 from keyauthority.client import check_authority
+from keyauthority.scopes.catalogue import Catalogue, default_catalogue
 
 ON_REVOKE: Final = ("drain", "cut")
 BILLING: Final = ("enforce", "observe", "off")
@@ -59,11 +59,15 @@ class Timeouts:
     first_byte_timeout: float = 900.0
     # Also for a client that does not read the upstream's response.
     idle_timeout: float = 900.0
+    # A websocket ends after that, whatever passes on it.
+    websocket_lifetime: float = 3600.0
     # A request that is to be cut runs on for so long without a verdict on its key, which changed:
     # hardly longer than a verdict from memory might have been acted upon.
     doubt_timeout: float = 4.0
     # The usage of an answer whose client has left follows its end at once: so long it is waited for.
     usage_timeout: float = 5.0
+    # For a verdict of the authority. Then the answer is 503.
+    verify_timeout: float = 0.5
     drain_delay: float = 0.0
     grace: float = 30.0
 
@@ -87,13 +91,18 @@ class Settings:
     tls_client_key: Path | None = None
     tls_cert: Path | None = None
     tls_key: Path | None = None
-    require_scope: tuple[ScopeRule, ...] = ()
+    # None: the upstream judges scopes.
+    scope_rules: Catalogue | None = field(default_factory=default_catalogue)
     pass_header: tuple[str, ...] = ()
     key_header: tuple[str, ...] = ()
+    # Whose pages may call from a browser: origins, or `*`.
+    cors_origin: tuple[str, ...] = ()
     trusted_proxies: tuple[Network, ...] = ()
     limits: Limits = field(default_factory=Limits)
     timeouts: Timeouts = field(default_factory=Timeouts)
     cache: bool = True
+    # Whether websockets under /v1 are forwarded.
+    websockets: bool = False
     # One of ON_REVOKE.
     on_revoke: str = "drain"
     # One of BILLING.

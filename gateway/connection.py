@@ -21,6 +21,7 @@ from aiohttp.http_exceptions import BadHttpMessage, HttpProcessingError
 from aiohttp.streams import EMPTY_PAYLOAD
 
 from gateway.request import RequestBody
+from gateway.response_heads import SWITCHING_PROTOCOLS, HeadLimits, is_interim
 from gateway.timed_connection import TimedConnection
 
 SMALL: Final = 32 * 1024
@@ -33,14 +34,6 @@ a connection that is just being closed fails, and one with a body cannot be repe
 _READ_AHEAD: Final = 16 * 1024
 """Bytes of a response that are read before its client has taken what came earlier."""
 
-_INTERIM: Final = range(100, 200)
-_SWITCHING_PROTOCOLS: Final = 101
-
-
-def is_interim(code: int) -> bool:
-    """Returns whether a response with this status is followed by another to the same request."""
-    return code in _INTERIM and code != _SWITCHING_PROTOCOLS
-
 
 class UnsentError(ClientConnectionError):
     """The connection was no good. Nothing of this request was sent."""
@@ -48,18 +41,6 @@ class UnsentError(ClientConnectionError):
 
 class UnsolicitedError(UnsentError):
     """The upstream sent bytes that no request asked for."""
-
-
-@dataclass(frozen=True, slots=True)
-class Heads:
-    """How large the head of a response may be, with interim ones before it.
-
-    Far larger than clients take: a response that does not arrive has been paid for, and the largest
-    fields, such as cookies, often do not go on to the client.
-    """
-
-    size: int = 1024 * 1024
-    fields: int = 1000
 
 
 @dataclass(slots=True, eq=False)
@@ -70,7 +51,7 @@ class Connections:
     unsolicited: Callable[[], None]
     # Seconds that one without a request is kept.
     kept_idle: float = KEPT_IDLE
-    heads: Heads = field(default_factory=Heads)
+    heads: HeadLimits = field(default_factory=HeadLimits)
     alive: set[UpstreamConnection] = field(default_factory=set)
     # Those that may have another request, the one that is idle for longest first.
     idle: deque[UpstreamConnection] = field(default_factory=deque)
@@ -86,10 +67,9 @@ class UpstreamConnection(TimedConnection):
         super().__init__(loop)
         self._connections = connections
         self._readable = select.poll()
-        # Whether that response has begun: not an interim one (1xx), of which there may be many.
-        self._has_begun = False
-        # Bytes of its head, and of interim ones, that came in pieces.
-        self._head_size = 0
+        # Whether that response has begun: not an interim one (1xx), of which there may be many. And the
+        # bytes of their heads, where they came in pieces.
+        self._has_begun, self._head_size = False, 0
         # Whether the parser is for responses to HEAD, and whether reading was paused since it was made.
         self._bodiless = self._was_paused = False
         # Whether the parser may hold a trailer's last field, which it would add to the next response.
@@ -98,6 +78,8 @@ class UpstreamConnection(TimedConnection):
         self.used = False
         # Passes on a body that streams, and is done with it when None.
         self._upload: asyncio.Task[None] | None = None
+        # Whether the request asks for another protocol, and whether the connection has it.
+        self.may_switch = self._switched = False
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         super().connection_made(transport)
@@ -162,15 +144,12 @@ class UpstreamConnection(TimedConnection):
         stale = self._was_paused or self._has_trailer or self._bodiless != bodiless
         if self._parser is None or stale:
             self._bodiless, self._was_paused, self._has_trailer = bodiless, False, False
-            heads = self._connections.heads
             self.set_response_params(
                 skip_payload=bodiless,
                 read_until_eof=True,
                 auto_decompress=False,
                 read_bufsize=_READ_AHEAD,
-                max_line_size=heads.size,
-                max_field_size=heads.size,
-                max_headers=heads.fields,
+                **self._connections.heads.for_parser(),
             )
 
     async def _pass_on(self, body: RequestBody) -> None:
@@ -206,7 +185,9 @@ class UpstreamConnection(TimedConnection):
     def data_received(self, data: bytes) -> None:
         """Takes bytes from the upstream. The event loop calls this, and aiohttp with no bytes."""
         if not self._expecting:
-            if data:
+            if self._switched:
+                super().data_received(data)
+            elif data:
                 self._refuse()
             return
         self._deadline = self._loop.time() + self._patience
@@ -227,14 +208,23 @@ class UpstreamConnection(TimedConnection):
         code = data[0].code
         self._has_begun = not is_interim(code)
         self._has_trailer = data[0].chunked
-        if code == _SWITCHING_PROTOCOLS:
+        if code == SWITCHING_PROTOCOLS:
             # Whatever follows is no answer to another request.
             self.force_close()
+            if self.may_switch:
+                self._switched, self._expecting = True, False
+                self._stop_alarm()
         elif not self._has_begun and self._payload is not EMPTY_PAYLOAD:
             # The response would be taken for its body.
             self._hang_up(BadHttpMessage("an interim response with a body"))
             return
         super().feed_data(data, size)
+
+    def switch_to(self, parser: Any) -> None:
+        """Gives *parser* all that follows the answer 101, and tells it when no more comes."""
+        self.set_parser(parser, None)
+        if not self.is_connected():
+            parser.feed_eof()
 
     def release(self) -> None:
         """Keeps the connection for another request, its response having ended, unless it is no good."""

@@ -14,33 +14,25 @@ from multidict import CIMultiDict
 
 from gateway import authz, key_page
 from gateway.authorize import Authorizer, Readiness
-from gateway.billing.bill import Bill
 from gateway.billing.billing import Billing
 from gateway.config import Limits
-from gateway.envelope import Refusal
 from gateway.forward import Forwarder
+from gateway.handshake import read_handshake
 from gateway.observe import Observer
-from gateway.paths import ScopeRules, check_path, holds_secret, split_target
 from gateway.relay import abort
-from gateway.request import (
-    EdgeRequest,
-    Grant,
-    Outcome,
-    RequestBody,
-    asks_for_websocket,
-    check_head,
-    open_body,
-)
+from gateway.request import EdgeRequest, Grant, Outcome, RequestBody, check_head, open_body
 from gateway.under_way import Concurrency, Streams
 from gateway.upstream import VerdictLapsedError
 from keyauthority.base.http.answer import Answer
 from keyauthority.client import VerifiedKey
+from keyauthority.edge.envelope import ERROR, LONGEST_ERROR, Refusal
+from keyauthority.edge.paths import check_path, holds_secret, split_target
+from keyauthority.edge.scopes import ScopeRules
 
 _UNPARSED: Final = (Refusal.BAD_REQUEST, Refusal.HEADERS_TOO_LARGE, Refusal.REQUEST_TIMEOUT)
 # After these it is unclear where the client's next request begins, or it should not send one.
 _CLOSING: Final = frozenset({*_UNPARSED, Refusal.REQUEST_TOO_LARGE})
 _BY_STATUS: Final = {refusal.status: refusal for refusal in _UNPARSED}
-_SUCCESS: Final = 200
 _OK: Final = b'{"status":"ok"}'
 _JSON: Final = CIMultiDict({hdrs.CONTENT_TYPE: "application/json"})
 
@@ -61,7 +53,9 @@ class Edge:
     streams: Streams | None
     # Holds credits for each accepted request, and charges it; None: they cost nothing.
     billing: Billing | None
-    rules: ScopeRules
+    # What keys with scopes may do; None: the upstream judges that.
+    rules: ScopeRules | None
+    websockets: bool
     readiness: Readiness
     observer: Observer
     limits: Limits
@@ -116,7 +110,10 @@ class Edge:
 
     def refuse_unparsed(self, request: EdgeRequest, status: int) -> web.StreamResponse:
         """Answers what the parser could not make a request of, and notes its end."""
-        response = self._refuse(request, _BY_STATUS.get(status, Refusal.INTERNAL_ERROR))
+        refusal = _BY_STATUS.get(status, Refusal.INTERNAL_ERROR)
+        response = self._refuse(request, refusal)
+        # It may have been a proxy's question.
+        response.headers[ERROR] = refusal.json
         self.observer.ended(request, response.status)
         return response
 
@@ -133,13 +130,14 @@ class Edge:
         if path.startswith(authz.APPENDED):
             return await self._authz(request)
         refusal = check_path(path)
+        if refusal is None and hdrs.UPGRADE in request.headers:
+            key_headers = self.authorizer.key_headers
+            refusal = read_handshake(request, key_headers, served=self.websockets)
         if refusal is not None:
             return self._refuse(request, refusal)
         return await self._v1(request, path)
 
     async def _v1(self, request: EdgeRequest, path: str) -> web.StreamResponse:
-        if hdrs.UPGRADE in request.headers and asks_for_websocket(request):
-            return self._refuse(request, Refusal.WEBSOCKETS_OFF)
         grant = await self._authorize(request, path)
         if isinstance(grant, Refusal):
             return self._refuse(request, grant)
@@ -149,56 +147,49 @@ class Edge:
         body = open_body(request, self.limits)
         if isinstance(body, Refusal):
             return self._refuse(request, body)
-        forward = self._forward if self.billing is None else self._forward_billed
         if self.streams is None:
-            answer = await forward(request, path, grant, body)
+            answer = await self._forward(request, path, grant, body)
         else:
             with self.streams.watching(request, grant.key):
-                answer = await forward(request, path, grant, body)
+                answer = await self._forward(request, path, grant, body)
         return self._refuse(request, answer) if isinstance(answer, Refusal) else answer
 
     async def _authorize(self, request: EdgeRequest, path: str) -> Grant | Refusal:
         authorizer = self.authorizer
         grant = authorizer.from_memory(request) or await authorizer.from_authority(request)
-        if isinstance(grant, Refusal) or self.rules.satisfied(path, grant.key.scopes):
+        if isinstance(grant, Refusal) or not grant.key.scopes or self.rules is None:
             return grant
+        if self.rules.allow(grant.key.scopes, request.method, path):
+            return grant
+        request.detail = self.rules.missing(request.method, path)
         return Refusal.INSUFFICIENT_SCOPE
 
     async def _forward(
-        self,
-        request: EdgeRequest,
-        path: str,
-        grant: Grant,
-        body: bytes | RequestBody | None,
-        bill: Bill | None = None,
-    ) -> web.StreamResponse | Refusal:
-        try:
-            return await self.forwarder.forward(request, grant, body, bill)
-        except VerdictLapsedError:
-            again = await self._authorize(request, path)
-        if isinstance(again, Refusal):
-            return again
-        # A secret stays that of its key, and a key in its workspace: what is held is for this one too.
-        try:
-            return await self.forwarder.forward(request, again, body, bill)
-        except VerdictLapsedError:
-            return Refusal.VERIFICATION_UNAVAILABLE
-
-    async def _forward_billed(
         self, request: EdgeRequest, path: str, grant: Grant, body: bytes | RequestBody | None
     ) -> web.StreamResponse | Refusal:
-        assert self.billing is not None  # noqa: S101 - its caller looked
-        bill: Bill | None = None
+        # One function, since each piece of an answer goes through all that wait for its end.
+        sent, bill = body, None
         try:
-            opened = await self.billing.open(request, path, grant.key, body)
-            if not isinstance(opened, tuple):
-                return opened
-            sent, bill = opened
-            return await self._forward(request, path, grant, sent, bill)
+            if self.billing is not None:
+                opened = await self.billing.open(request, path, grant.key, body)
+                if not isinstance(opened, tuple):
+                    return opened
+                sent, bill = opened
+            try:
+                return await self.forwarder.forward(request, grant, sent, bill)
+            except VerdictLapsedError:
+                again = await self._authorize(request, path)
+            if isinstance(again, Refusal):
+                return again
+            # A secret stays that of its key, and a key in its workspace: what is held is for this one too.
+            try:
+                return await self.forwarder.forward(request, again, sent, bill)
+            except VerdictLapsedError:
+                return Refusal.VERIFICATION_UNAVAILABLE
         finally:
             if bill is not None:
                 bill.close()
-            if body is not None and not isinstance(body, bytes):
+            if isinstance(body, RequestBody):
                 body.release()
 
     async def _authz(self, request: EdgeRequest) -> web.StreamResponse:
@@ -229,9 +220,10 @@ class Edge:
     def _authz_answer(self, request: EdgeRequest, grant: Grant | Refusal) -> Answer:
         if isinstance(grant, Refusal):
             return self._refuse(request, grant)
-        refusal = authz.check_scopes(request, self.rules, grant.key.scopes)
-        if refusal is not None:
-            return self._refuse(request, refusal)
+        if grant.key.scopes and self.rules is not None:
+            refusal = authz.check_scopes(request, self.rules, grant.key.scopes)
+            if refusal is not None:
+                return self._refuse(request, refusal)
         request.outcome = Outcome.AUTHORIZED
         return authz.Permission(grant.key)
 
@@ -266,7 +258,7 @@ class Edge:
 
     async def _healthz(self, request: EdgeRequest) -> web.StreamResponse:
         request.outcome = Outcome.PROBE
-        return Answer(_SUCCESS, _JSON.copy(), _OK)
+        return Answer(200, _JSON.copy(), _OK)
 
     async def _readyz(self, request: EdgeRequest) -> web.StreamResponse:
         if request.client.leaving or not await self.readiness.ready():
@@ -276,7 +268,10 @@ class Edge:
     def _refuse(self, request: EdgeRequest, refusal: Refusal) -> Answer:
         request.outcome = refusal.code
         headers = self._refusal_headers[refusal].copy()
-        response = Answer(refusal.status, headers, refusal.body)
+        body = refusal.detailed(request.detail) if request.detail else refusal.body
+        if request.raw_path.startswith(authz.PREFIX):
+            headers[ERROR] = body.decode() if len(body) <= LONGEST_ERROR else refusal.json
+        response = Answer(refusal.status, headers, body)
         # A client that was not invited to send its body may send it or not: only closing is clear.
         uninvited = hdrs.EXPECT in request.headers and not request.content.is_eof()
         if refusal in _CLOSING or uninvited:

@@ -1,4 +1,4 @@
-"""The names of header fields: how servers read them, and decisions about them."""
+"""The names of header fields: those of one connection, and decisions about them."""
 
 from __future__ import annotations
 
@@ -9,10 +9,9 @@ from typing import Final, Generic, TypeVar
 from aiohttp import hdrs
 from multidict import CIMultiDictProxy
 
-_Name = TypeVar("_Name", bound=str | bytes)
+from keyauthority.edge.identity import canonical
 
-IDENTITY_PREFIX: Final = "x-opentoken-"
-"""Only the gateway writes header fields with this prefix; it drops copies from elsewhere."""
+_Name = TypeVar("_Name", bound=str | bytes)
 
 HOP_BY_HOP: Final = frozenset(
     {
@@ -33,16 +32,7 @@ HOP_BY_HOP: Final = frozenset(
 
 MOST_DECISIONS: Final = 1_000
 _LONGEST_NAME: Final = 100
-_odd = re.compile("[^a-z0-9]")
 is_token = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+").fullmatch
-
-
-def canonical(name: str) -> str:
-    """Returns *name* as servers read it that turn header names into variables.
-
-    For them, all characters but letters and digits are the same.
-    """
-    return _odd.sub("-", name.lower())
 
 
 def named_by_connection(headers: CIMultiDictProxy[str]) -> set[str]:

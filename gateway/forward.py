@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from functools import partial
 from typing import Final
 
@@ -15,14 +16,17 @@ from gateway.allowlist import Allowlist
 from gateway.billing.bill import Bill
 from gateway.billing.reading_on import ReadingOn
 from gateway.config import Timeouts
-from gateway.envelope import Refusal
+from gateway.handshake import Switched, is_accepted
 from gateway.headers import to_client, to_upstream
 from gateway.observe import Complaint, Timings
 from gateway.redirects import REPEATING, location_here
 from gateway.relay import relay
 from gateway.request import EdgeRequest, Grant, RequestBody, do_nothing
+from gateway.response_heads import SWITCHING_PROTOCOLS
+from gateway.tunnel import Times, Tunnel
 from gateway.upstream import Outgoing, Response, Upstream
-from keyauthority.client import Secret
+from keyauthority.client import Secret, VerifiedKey
+from keyauthority.edge.envelope import Refusal
 
 # These are about the gateway's own credential. All other errors are the client's, body and all: a 403 is
 # that of a prompt that may not be answered.
@@ -73,13 +77,20 @@ class Forwarder:
             # What is compressed can't be metered.
             uncoded=bill is not None,
         )
+        handshake = request.handshake
+        if handshake:
+            lines += handshake
         head = self.upstream.head(request.method, request.raw_path, lines, body)
         if head is None:
             return Refusal.BAD_REQUEST
         on_send = do_nothing if bill is None else bill.note_sending
-        response = await self._send(Outgoing(request.method, head, body, grant.holds, on_send))
+        response = await self._send(
+            Outgoing(request.method, head, body, grant.holds, on_send, bool(handshake))
+        )
         if isinstance(response, Refusal):
             return response
+        if handshake and response.status == SWITCHING_PROTOCOLS:
+            return await self._switch(request, response, grant.key, bill)
         try:
             return await self._relay(request, response, body, bill)
         except (asyncio.CancelledError, ConnectionError):
@@ -88,6 +99,38 @@ class Forwarder:
             raise
         finally:
             response.close()
+
+    async def _switch(
+        self, request: EdgeRequest, upstream: Response, key: VerifiedKey, bill: Bill | None
+    ) -> web.StreamResponse | Refusal:
+        # Returns once the websocket has ended.
+        connection, head = upstream.switched(), to_client(upstream.headers)
+        if bill is not None:
+            bill.note_answer(upstream.status, upstream.headers)
+        if head is None or not is_accepted(request, upstream.headers):
+            connection.close()
+            self._complaint.log("it answered 101 to another question")
+            return Refusal.UPSTREAM_UNAVAILABLE
+        headers, _ = head
+        try:
+            if bill is not None:
+                # At once: it may last for long.
+                bill.is_open = True
+                bill.tell(bill.close(), headers)
+            answer = Switched(headers)
+            answer.begin(request)
+        except BaseException:
+            connection.close()
+            raise
+        left = None if key.expire_time is None else key.expire_time - datetime.now(UTC)
+        timeouts = self.timeouts
+        times = Times(
+            timeouts.idle_timeout,
+            timeouts.websocket_lifetime,
+            None if left is None else left.total_seconds(),
+        )
+        await Tunnel(request, connection, times).run()
+        return answer
 
     async def _send(self, request: Outgoing) -> Response | Refusal:
         start = time.perf_counter()

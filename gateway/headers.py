@@ -6,6 +6,7 @@ foresee, and the client believes the upstream anyway.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Final
 
 from aiohttp import hdrs
@@ -14,19 +15,18 @@ from multidict import CIMultiDict, CIMultiDictProxy, istr
 from gateway.allowlist import Allowlist, RawFields
 from gateway.field_names import (
     HOP_BY_HOP,
-    IDENTITY_PREFIX,
     Decisions,
-    canonical,
     is_token,
     named_by_connection,
 )
 from keyauthority.base.http.request import REQUEST_ID
 from keyauthority.client import Secret, VerifiedKey
+from keyauthority.edge import identity as names
+from keyauthority.edge.identity import IDENTITY_PREFIX, canonical
 
-WORKSPACE_ID: Final = istr("x-opentoken-workspace-id")
-KEY_ID: Final = istr("x-opentoken-key-id")
-SCOPES: Final = istr("x-opentoken-scopes")
-IDENTITY: Final = frozenset({WORKSPACE_ID, KEY_ID, SCOPES})
+WORKSPACE_ID: Final = istr(names.WORKSPACE_ID)
+KEY_ID: Final = istr(names.KEY_ID)
+SCOPES: Final = istr(names.SCOPES)
 
 _DROPPED_FROM_UPSTREAM: Final = HOP_BY_HOP | {
     REQUEST_ID,
@@ -50,6 +50,7 @@ _MOST_DIGITS: Final = 20
 _UNCODED: Final = b"Accept-Encoding: identity"
 # Lines of a request's header that are ours.
 _OWN: Final = 5
+_FOR_BROWSERS: Final = "access-control-"
 _CONTROLS: Final = bytes({*range(32), 127} - {ord("\t")})
 
 
@@ -115,6 +116,13 @@ def to_client(headers: CIMultiDictProxy[str]) -> tuple[CIMultiDict[str], bool] |
     if too_long or _controls(values.encode(errors="surrogateescape")):
         return None
     return passed, values.isascii()
+
+
+def readable_by(headers: CIMultiDict[str], fields: Mapping[str, str]) -> None:
+    """Puts *fields*, which say whose pages may read an answer, in place of what its upstream says of that."""
+    for name in {name for name in headers if name.lower().startswith(_FOR_BROWSERS)}:
+        del headers[name]
+    headers.extend(fields)
 
 
 def identity(key: VerifiedKey) -> tuple[tuple[istr, str], ...]:

@@ -14,7 +14,7 @@ from multidict import CIMultiDictProxy, istr
 
 from gateway.allowlist import CREDENTIALS, NEVER, goes_on
 from gateway.bearer import Presented, parse_authorization, parse_token
-from gateway.field_names import IDENTITY_PREFIX
+from keyauthority.edge.identity import IDENTITY_PREFIX
 
 _PROXYS: Final = (IDENTITY_PREFIX, "x-forwarded-", "x-original-")
 _is_name = re.compile(r"[a-z0-9]+(?:-[a-z0-9]+)*").fullmatch
@@ -28,6 +28,10 @@ class KeyHeaders:
 
     def __bool__(self) -> bool:
         return bool(self.names)
+
+    def are_in(self, headers: CIMultiDictProxy[str]) -> bool:
+        """Returns whether *headers* have one of these fields or `Authorization`."""
+        return hdrs.AUTHORIZATION in headers or any(name in headers for name in self.names)
 
     def read(self, headers: CIMultiDictProxy[str]) -> Presented | None:
         """Returns the secret that a request with *headers* presents.

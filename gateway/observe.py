@@ -18,11 +18,11 @@ from prometheus_client.core import (
 from prometheus_client.registry import Collector
 
 from gateway.bill_metrics import BillCounters, spending
-from gateway.envelope import Refusal
-from gateway.paths import split_target
 from gateway.request import EdgeRequest, Outcome
 from gateway.sources import Source
 from keyauthority.client import Spender, Verifier
+from keyauthority.edge.envelope import Refusal
+from keyauthority.edge.paths import split_target
 
 OUTCOMES: Final = (
     *(refusal.code for refusal in Refusal),

@@ -10,7 +10,7 @@ from __future__ import annotations
 from typing import Final
 from urllib.parse import SplitResult, urljoin, urlsplit
 
-from gateway.paths import check_path, holds_secret
+from keyauthority.edge.paths import check_path, holds_secret
 
 REPEATING: Final = frozenset({307, 308})
 """The statuses of redirects that go on."""

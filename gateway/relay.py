@@ -11,13 +11,13 @@ from aiohttp.http import StreamWriter
 from multidict import CIMultiDict
 
 from gateway.billing.bill import Bill, CutError
-from gateway.envelope import Refusal
 from gateway.metering.events import end_of_event
 from gateway.metering.reader import is_coded
 from gateway.request import EdgeRequest, Outcome
 from gateway.upstream import Response
 from keyauthority.base.http.answer import Answer, ByteStream
 from keyauthority.base.http.delivery import reset
+from keyauthority.edge.envelope import Refusal
 
 _EVENT_STREAM: Final = "text/event-stream"
 _EVENT_ENDS: Final = (b"\n\n", b"\r\n\r\n", b"\r\r")

@@ -12,15 +12,15 @@ from aiohttp.abc import AbstractStreamWriter
 
 from gateway.bearer import Presented
 from gateway.config import Limits
-from gateway.envelope import Refusal
 from keyauthority.base.http.request import Request
 from keyauthority.client import VerifiedKey
+from keyauthority.edge.envelope import Refusal
 
 # TRACE would echo the credential that the upstream gets back to the client.
 _REFUSED_METHODS: Final = frozenset({"CONNECT", "TRACE"})
 _VERSIONS: Final = (HttpVersion11, HttpVersion10)
+WEBSOCKET: Final = "websocket"
 _EXPECTATION: Final = "100-continue"
-_WEBSOCKET: Final = "websocket"
 _CONTINUE: Final = b"HTTP/1.1 100 Continue\r\n\r\n"
 _PIECE: Final = 64 * 1024
 """Bytes of a body in memory that are written at a time."""
@@ -37,6 +37,8 @@ class Outcome:
     DESCRIBED: Final = "described"
     # /healthz and /readyz.
     PROBE: Final = "probe"
+    # A browser was told which pages may call.
+    PREFLIGHT: Final = "preflight"
     # The client was gone, or stopped reading, before it had its answer.
     CLIENT_LEFT: Final = "client_left"
     # The upstream's response broke off after it had begun.
@@ -50,7 +52,9 @@ class EdgeRequest(Request):
     """A request as its client sent it, and what the gateway learnt about it."""
 
     # Names that aiohttp's debug mode accepts as attributes.
-    ATTRS = Request.ATTRS | frozenset({"cut", "key", "outcome", "presented"})
+    ATTRS = Request.ATTRS | frozenset(
+        {"cut", "detail", "from_page", "handshake", "key", "outcome", "presented"}
+    )
 
     # The secret that it presents, once parsed.
     presented: Presented | None = None
@@ -60,6 +64,12 @@ class EdgeRequest(Request):
     outcome = ""
     # What its client is told when its task is cancelled because its key died.
     cut: Refusal | None = None
+    # What its refusal says beyond its row; empty for most.
+    detail = ""
+    # Whether it comes from a page that may call (`--cors-origin`).
+    from_page = False
+    # The header lines that ask for a websocket; empty if it asks for none.
+    handshake: tuple[bytes, ...] = ()
 
 
 class Grant:
@@ -97,7 +107,7 @@ def check_head(request: EdgeRequest, limits: Limits) -> Refusal | None:
 def asks_for_websocket(request: EdgeRequest) -> bool:
     """Returns whether *request* begins a websocket, whose client can do nothing with another answer."""
     offers = request.headers.getall(hdrs.UPGRADE, ())
-    return any(offer.strip().lower() == _WEBSOCKET for offer in ",".join(offers).split(","))
+    return any(offer.strip().lower() == WEBSOCKET for offer in ",".join(offers).split(","))
 
 
 def _is_plainly_chunked(request: EdgeRequest) -> bool:

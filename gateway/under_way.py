@@ -9,9 +9,9 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Final
 
-from gateway.envelope import Refusal
 from gateway.request import EdgeRequest
 from keyauthority.client import VerificationUnavailable, VerifiedKey
+from keyauthority.edge.envelope import Refusal
 
 _PAUSE: Final = 0.1
 

@@ -19,10 +19,11 @@ from aiohttp.http import RawResponseMessage
 from yarl import URL
 
 from gateway.config import Timeouts
-from gateway.connection import Connections, UnsentError, UpstreamConnection, is_interim
+from gateway.connection import Connections, UnsentError, UpstreamConnection
 from gateway.headers import written
 from gateway.pool import UpstreamConnector
 from gateway.request import RequestBody, do_nothing
+from gateway.response_heads import SWITCHING_PROTOCOLS, is_interim
 
 _ROUNDS: Final = 3
 """How often the event loop may read before a connection with unread bytes is abandoned. TLS sends
@@ -51,6 +52,8 @@ class Outgoing:
     body: bytes | RequestBody | None
     holds: Callable[[], bool]
     on_send: Callable[[], None]
+    # Whether it asks for another protocol.
+    switches: bool = False
 
 
 class Response:
@@ -66,6 +69,10 @@ class Response:
         self.content = content
         # Others have it as soon as the content has ended.
         self._connection = connection
+
+    def switched(self) -> UpstreamConnection:
+        """Returns the connection, which has the protocol that was asked for (101); its taker closes it."""
+        return self._connection
 
     def wait_for(self, seconds: float) -> None:
         """Gives the upstream *seconds* for each further piece of the content."""
@@ -170,6 +177,7 @@ class Upstream:
             connection = await self._connection(connection, request.holds)
         try:
             request.on_send()
+            connection.may_switch = request.switches
             connection.send(request.method, request.head, request.body, self._patience)
             message, content = await connection.read()
             while is_interim(message.code):
@@ -177,7 +185,7 @@ class Upstream:
         except BaseException:
             connection.close()
             raise
-        if content.is_eof():
+        if content.is_eof() and not (request.switches and message.code == SWITCHING_PROTOCOLS):
             connection.release()
         if isinstance(request.body, RequestBody):
             request.body.on_progress = do_nothing

@@ -1,6 +1,6 @@
 """`python -m keyauthority`: the command `keyauthority`."""
 
-from keyauthority.cli import main
+from keyauthority.programs import keyauthority
 
 if __name__ == "__main__":
-    main()
+    keyauthority()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
 from typing import Final
@@ -15,6 +15,7 @@ from keyauthority.base.process.settings import (
     host_and_port,
 )
 from keyauthority.base.relational.location import Location
+from keyauthority.scopes.catalogue import Catalogue, default_catalogue
 
 CONNECTIONS: Final = 12_000
 """The default of connections at once: for ten thousand verifiers, and others."""
@@ -58,6 +59,9 @@ class Settings:
 
     # How many charges a second one caller may bring, to each process.
     max_charges_per_second: int = CHARGES_PER_SECOND
+
+    # What keys with scopes may do, where Envoy asks about requests. None: the upstream judges scopes.
+    scope_rules: Catalogue | None = field(default_factory=default_catalogue)
 
     # How long audit entries are kept. None: for ever.
     audit_retention: timedelta | None = None

@@ -29,6 +29,7 @@ from keyauthority.domain.last_used import LastUsed
 from keyauthority.domain.ports import Clock, Keyring, Store
 from keyauthority.domain.secrets import redact
 from keyauthority.domain.verifying import Verifying
+from keyauthority.edge.scopes import ScopeRules
 from keyauthority.keyring import KeyringError
 from keyauthority.replica.credentials import CachedAuthenticating
 from keyauthority.replica.housekeeping import (
@@ -142,7 +143,7 @@ async def serving(
         alone = not is_shared(settings.database)
         replica = Replica(store, alone=alone, now=now, metrics=counts, sweep_every=pace.sweeping)
         books, mutations, last_used = Books(store, replica.fence), Mutations(), LastUsed()
-        ours = [service.name for service in services if not service.of_grpc]
+        ours = [service.name for service in services if not service.foreign]
         health = Health(store, ours, replica.can_answer, calls, pace.health)
         verifying = Verifying(store, keyring, last_used)
         parts = Parts(
@@ -155,10 +156,11 @@ async def serving(
             syncing=replica.syncing,
             pages=Pages(keyring),
             metrics=calls,
+            scope_rules=_scope_rules(settings),
             charge_rates=ChargeRates(settings.max_charges_per_second, now),
             now=now,
             health=health,
-            services=tuple(service.name for service in services),
+            services=tuple(service.name for service in services if service.is_described),
         )
         server = _new_server(settings)
         add_services(services, parts, server, _guard(parts, replica, mutations, pace.margin))
@@ -182,6 +184,10 @@ async def serving(
         await health.look()
         await server.start()
         yield port
+
+
+def _scope_rules(settings: Settings) -> ScopeRules | None:
+    return None if settings.scope_rules is None else ScopeRules(settings.scope_rules)
 
 
 def _guard(parts: Parts, replica: Replica, mutations: Mutations, margin: float) -> Guard:

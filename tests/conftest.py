@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,6 +14,9 @@ import structlog
 from tests.postgres import databases_dropped
 
 HERE = Path(__file__).parent
+
+# A process of ours that crashes says where.
+os.environ.setdefault("PYTHONFAULTHANDLER", "1")
 
 LONGEST = ("faults", "e2e", "versions", "coherence", "credits", "escrow", "console", "storage")
 """The folders whose files take the longest, in the order in which they begin."""

@@ -11,10 +11,10 @@ from typing import Final
 
 import pytest
 
-from gateway.authorize import REFUSALS
 from keyauthority.domain.callers import Role
 from keyauthority.domain.keys import KEY_SETTINGS, Key, KeySettings
 from keyauthority.domain.verdicts import Verdict, VerifiedKey
+from keyauthority.edge.envelope import REFUSALS
 from keyauthority.rpc.convert import time_of
 from keyauthority.rpc.services import SERVICES
 from keyauthority.storage import key_tables

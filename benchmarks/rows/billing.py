@@ -109,6 +109,7 @@ class Billed:
                     self._side(off, _STREAMED),
                     owed="0.85",
                     aim="0.95",
+                    by_cpu=True,
                 )
 
     @contextmanager
@@ -125,12 +126,22 @@ class Billed:
             raise BenchmarkError(f"{charges} charges of {tally.requests} requests")
 
     def _compare(
-        self, what: str, ours: _Asked, against: str, theirs: _Asked, *, owed: str, aim: str
+        self,
+        what: str,
+        ours: _Asked,
+        against: str,
+        theirs: _Asked,
+        *,
+        owed: str,
+        aim: str,
+        by_cpu: bool = False,
     ) -> Comparison:
         if ours.answer() != theirs.answer():
             raise BenchmarkError("the two answer differently")
         sides = ours.side, theirs.side
-        return self.measuring.compare(what, sides[0], against, sides[1], owed=owed, aim=aim)
+        return self.measuring.compare(
+            what, sides[0], against, sides[1], owed=owed, aim=aim, by_cpu=by_cpu
+        )
 
     def _side(self, server: Process, body: str, tally: Tally | None = None) -> _Asked:
         headers = {"authorization": f"Bearer {self.secret}", "content-type": "application/json"}

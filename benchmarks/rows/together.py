@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from itertools import cycle, islice
 from pathlib import Path
@@ -14,7 +15,7 @@ from benchmarks.processes import BenchmarkError, probe
 from benchmarks.results import Figure, Latencies
 from benchmarks.rows.revoking import CONNECTED
 from benchmarks.slow_disk import NoCompilerError, SlowDisk, slow_disk
-from benchmarks.verifiers import verifiers
+from benchmarks.verifiers import Verifiers, verifiers
 
 CALLERS: Final = 32
 WARM_UP: Final = 100
@@ -62,6 +63,9 @@ class Together:
     count: int
     logs: Path
     commits: Callable[[], int] | None = field(repr=False, default=None)
+    # Verifiers that are connected while keys are revoked, and what runs them.
+    connected: int = CONNECTED
+    running: Callable[..., AbstractContextManager[Verifiers]] = field(repr=False, default=verifiers)
 
     def results(self, owed: Owed) -> Iterator[Figure]:
         """Yields all rows, as they are measured."""
@@ -70,7 +74,7 @@ class Together:
         yield _rate(what, issuing, owed.issued)
         yield _commits(what, issuing)
         revoking = self.revoke(secrets)
-        what = f"`RevokeKey`, {self.where}, {CALLERS} callers, {CONNECTED} connected verifiers"
+        what = f"`RevokeKey`, {self.where}, {CALLERS} callers, {self.connected} connected verifiers"
         yield _rate(what, revoking, owed.revoked)
         yield _waiting(what, revoking, owed.p99)
         yield _commits(what, revoking)
@@ -86,13 +90,13 @@ class Together:
 
     def revoke(self, secrets: dict[str, str]) -> Changes:
         """Revokes keys that connected verifiers have in their caches, and have dropped by then."""
-        addresses = [*islice(cycle(self._addresses), CONNECTED)]
-        with verifiers(self.replicas[0], addresses, [*secrets.values()], self.logs) as others:
+        addresses = [*islice(cycle(self._addresses), self.connected)]
+        with self.running(self.replicas[0], addresses, [*secrets.values()], self.logs) as others:
             others.wait_until_ready()
             made, changes = self._change({"revoke": [*secrets]})
             others.must_refuse()
         # The replicas are sessions as well.
-        if made["sessions"] < (sessions := CONNECTED + len(self.replicas)):
+        if made["sessions"] < (sessions := self.connected + len(self.replicas)):
             raise BenchmarkError(
                 f"a revocation waited for {made['sessions']} sessions, not {sessions}"
             )

@@ -263,7 +263,7 @@ def _copies(table: Table, key: str, pattern: str, count: int) -> str:
 def _key(number: int) -> Key:
     digest = number.to_bytes(32, "big")
     stored = StoredSecret(digest, 1, "sk-optk-ab12…wxyz", NOW)
-    settings = KeySettings("bench", scopes=("chat.completions", "models.read"))
+    settings = KeySettings("bench", scopes=("chat:write", "models:read"))
     return Key(f"key_{number}", WORKSPACE, settings, NOW, NOW, None, 1, (stored,))
 
 

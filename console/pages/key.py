@@ -26,7 +26,7 @@ from keyauthority.client.admin import (
     keys,
 )
 
-_FIELDS: Final = ("name", "expires", "expire_date", "scopes", "etag")
+_FIELDS: Final = ("name", "expires", "expire_date", "access", "scopes", "etag")
 _SETTINGS: Final = frozenset({"name", "expire_time", "scopes"})
 """The settings that the form has."""
 _REASONS: Final = {reason.value: RevocationReason[reason.value.upper()] for reason in REASONS}
@@ -62,12 +62,13 @@ async def show_edit(visit: Visit) -> Answer:
 async def edit(visit: Visit) -> Answer:
     """Changes the key, unless somebody else did meanwhile."""
     form = visit.fields.form(_FIELDS)
+    scopes = submitting.scopes(visit, form)
     form.keep_secrets_out()
     if not form.values["name"] and "name" not in form.errors:
         form.errors["name"] = "A key needs a name."
     try:
         key = await _key(visit)
-        settings, names = _edited(visit, form, key)
+        settings, names = _edited(visit, form, scopes, key)
         if not form.ok:
             return await _edit_page(visit, form, submitting.remember(visit, key), 422)
         await visit.authority.call(
@@ -143,9 +144,13 @@ async def _set_disabled(visit: Visit, *, disabled: bool) -> Answer:
     return _to_key(visit, "paused" if disabled else "resumed")
 
 
-def _edited(visit: Visit, form: Form, key: Key) -> tuple[KeySettings, frozenset[str]]:
-    # The new settings, and the names of those to write.
-    settings = replace(key.settings, name=form.values["name"], scopes=submitting.scopes(form))
+def _edited(
+    visit: Visit, form: Form, scopes: tuple[str, ...], key: Key
+) -> tuple[KeySettings, frozenset[str]]:
+    # The new settings, and the names of those to write. Boxes come in the order of the page.
+    if sorted(scopes) == sorted(key.settings.scopes):
+        scopes = key.settings.scopes
+    settings = replace(key.settings, name=form.values["name"], scopes=scopes)
     day = _last_day(visit, settings.expire_time)
     if form.values["expires"] == "date" and form.values["expire_date"] == day:
         # Another change doesn't move the expiry to the end of its day.
@@ -178,6 +183,7 @@ async def _edit_page(visit: Visit, form: Form, key: KeyRow, status: int = 200) -
         section="keys",
         form=form,
         key=key,
+        catalogue=visit.parts.settings.scope_rules,
         midday=_midday(visit, key.expire_time),
     )
 

@@ -25,7 +25,7 @@ from keyauthority.client.admin import (
 
 _LONGEST_SCOPES: Final = 32 * 129
 """Characters of as many and as long scopes as a key may have."""
-_FIELDS: Final = ("name", "expires", "expire_date", "scopes")
+_FIELDS: Final = ("name", "expires", "expire_date", "access", "scopes")
 _OVERLAPS: Final = {
     "0": timedelta(),
     "1h": timedelta(hours=1),
@@ -46,6 +46,7 @@ async def show_create(visit: Visit) -> Answer:
 async def create(visit: Visit) -> Answer:
     """Creates the key and shows its secret."""
     form = visit.fields.form(_FIELDS)
+    scopes = submitting.scopes(visit, form)
     form.keep_secrets_out()
     end = submitting.expiry(visit, form)
     if not form.values["name"] and "name" not in form.errors:
@@ -57,7 +58,7 @@ async def create(visit: Visit) -> Answer:
     settings = KeySettings(
         form.values["name"],
         expire_time=end if isinstance(end, datetime) else None,
-        scopes=submitting.scopes(form),
+        scopes=scopes,
     )
     ttl = end if isinstance(end, timedelta) else None
     try:
@@ -110,7 +111,12 @@ async def stored(visit: Visit) -> Answer:
 
 async def _create_page(visit: Visit, form: Form, status: int = 200, form_id: str = "") -> Answer:
     return await visit.page(
-        "key_new.html", status, section="keys", form=form, form_id=form_id or _form_id(visit)
+        "key_new.html",
+        status,
+        section="keys",
+        form=form,
+        form_id=form_id or _form_id(visit),
+        catalogue=visit.parts.settings.scope_rules,
     )
 
 

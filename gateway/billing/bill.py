@@ -10,13 +10,13 @@ from multidict import CIMultiDict, CIMultiDictProxy, istr
 
 from gateway.bill_metrics import BillCounters
 from gateway.billing.cost import Cost, Told, cost_of, exact_cost, plain_cost
-from gateway.envelope import Refusal
 from gateway.metering.answer import answer_reader
 from gateway.metering.endpoints import Endpoint
 from gateway.metering.going_by import FIRST_OUTPUT, Priced
 from gateway.metering.reader import BYTES_A_TOKEN, AnswerReader, is_coded
 from gateway.request import RequestBody
 from keyauthority.client import AllHeld, OutOfCredits, Spending, SpendingUnavailable
+from keyauthority.edge.envelope import Refusal
 from keyauthority.pricing import amounts
 
 COST: Final = istr("x-opentoken-cost")
@@ -30,8 +30,7 @@ _LARGEST_AWAITED: Final = 32 * 1024
 _CODED: Final = 3
 _AUDIO: Final = 640
 
-_SUCCESSES: Final = range(200, 300)
-_NOT_MODIFIED: Final = 304
+_SERVED: Final = frozenset((*range(200, 300), 304))
 
 
 class CutError(Exception):
@@ -61,6 +60,8 @@ class Bill:
     """What is held; None if nothing is, since the request is only counted."""
     is_short = False
     """Whether the answer has got beyond what is held for it."""
+    is_open = False
+    """Whether it is for a websocket that the upstream has opened."""
 
     # Output tokens that the hold covers, and the bytes that these may have.
     _covered = sys.maxsize
@@ -101,8 +102,6 @@ class Bill:
         self.spending = spending
         self._covered = self._priced.covered(spending.amount)
 
-    # --- the request, called by whoever forwards it
-
     def note_sending(self) -> None:
         """Notes that the first byte is about to be sent to the upstream."""
         self._sent = True
@@ -115,10 +114,10 @@ class Bill:
 
     def waits_for_whole(self, headers: CIMultiDictProxy[str]) -> bool:
         """Returns whether the answer is passed on once it is whole, with its cost in its head."""
+        if not self._kind.startswith(_JSON):
+            return False
         length = headers.get(hdrs.CONTENT_LENGTH, "")
-        return (
-            self._kind.startswith(_JSON) and length.isdecimal() and int(length) <= _LARGEST_AWAITED
-        )
+        return length.isdecimal() and int(length) <= _LARGEST_AWAITED
 
     def read_whole(self, body: bytes, headers: CIMultiDict[str]) -> bytes:
         """Returns what of a whole answer goes on, and writes its cost into its *headers*."""
@@ -131,9 +130,13 @@ class Bill:
             if len(passed) != len(body):
                 headers.popall(hdrs.CONTENT_LENGTH, None)
             cost = self.close()
+        self.tell(cost, headers)
+        return passed
+
+    def tell(self, cost: Cost | None, headers: CIMultiDict[str]) -> None:
+        """Writes into an answer's *headers* what was charged, if anything was."""
         if cost is not None and self.spending is not None:
             headers[COST] = amounts.write(cost.nano_credits)
-        return passed
 
     def _plain_cost(self, body: bytes) -> Cost | None:
         # Most answers need no reader.
@@ -184,8 +187,6 @@ class Bill:
         if self._whole or not self._status or not self._was_served():
             return False
         return (self._reader or self._begin_reading()).usage_due
-
-    # --- the hold
 
     def try_extend(self) -> bool:
         """Extends the hold if that needs no call; returns whether it did. Raises `CutError`."""
@@ -242,8 +243,6 @@ class Bill:
         # About how many *size* bytes of output are.
         return -(-size // self._token_bytes)
 
-    # --- the end
-
     def close(self) -> Cost | None:
         """Ends the bill, once; returns what the request cost, None if it cost nothing."""
         if self._closed:
@@ -275,10 +274,14 @@ class Bill:
         if not self._whole:
             # What it brought by now is read; nothing of it goes on.
             reader.finish()
+        rates, counts = self._priced.price.rates, reader.plain_counts
+        if counts is not None and rates.input is not None:
+            # As of most streams.
+            return Cost(rates.cost_of(counts), counts)
         usage, final = reader.meter.usage, reader.meter.final
         if usage is None and not self._was_served():
             return None
-        exact = exact_cost(self._priced.price.rates, usage) if usage is not None and final else None
+        exact = exact_cost(rates, usage) if usage is not None and final else None
         if exact is not None:
             # To measure the text of an answer that tells its tokens would take time for nothing.
             return exact
@@ -293,7 +296,7 @@ class Bill:
 
     def _was_served(self) -> bool:
         if self._status:
-            return self._status in _SUCCESSES or self._status == _NOT_MODIFIED
+            return self.is_open or self._status in _SERVED
         if isinstance(self.body, RequestBody):
             # Nobody can answer a request that did not arrive whole.
             return self._sent and self.body.complete

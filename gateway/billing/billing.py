@@ -7,7 +7,6 @@ from gateway.billing.bill import Bill
 from gateway.billing.bodies import Bodies
 from gateway.billing.reading import Reader
 from gateway.connection import SMALL
-from gateway.envelope import Refusal
 from gateway.metering.asking import ask_for_usage, lacks_usage
 from gateway.metering.going_by import Priced
 from gateway.observe import Complaint
@@ -20,6 +19,7 @@ from keyauthority.client import (
     SpendingUnavailable,
     VerifiedKey,
 )
+from keyauthority.edge.envelope import Refusal
 
 Body = bytes | RequestBody | None
 

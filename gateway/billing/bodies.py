@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections import Counter
 from typing import Final
 
-from gateway.envelope import Refusal
 from gateway.request import BodyError, RequestBody
+from keyauthority.edge.envelope import Refusal
 
 _TOGETHER: Final = 128 * 1024 * 1024
 """Bytes, of all requests together, that may be here before they are passed on: clients may send as

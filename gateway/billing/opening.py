@@ -13,11 +13,11 @@ from gateway.billing.bodies import Bodies
 from gateway.billing.prices import prices_of
 from gateway.billing.reading import Reader
 from gateway.config import Settings
-from gateway.envelope import Refusal
 from gateway.metering.going_by import Pricing
 from gateway.observe import Metrics
 from keyauthority.base.process.lifecycle import StartError
 from keyauthority.client import Spender, SpendingUnavailable, SpoolError, Verifier
+from keyauthority.edge.envelope import Refusal
 
 _EXHAUSTED: Final = {
     402: Refusal.CREDIT_BALANCE_EXHAUSTED,

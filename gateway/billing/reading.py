@@ -9,13 +9,13 @@ from datetime import UTC, datetime
 from aiohttp import hdrs
 from multidict import CIMultiDictProxy
 
-from gateway.envelope import Refusal
 from gateway.metering.going_by import FREE_METHODS, Priced, Pricing, Unpriced
 from gateway.metering.reader import is_coded
 from gateway.metering.request import AmbiguousRequestError, read_request
 from gateway.observe import Complaint
 from gateway.request import EdgeRequest
 from keyauthority.client import SpendingUnavailable
+from keyauthority.edge.envelope import Refusal
 from keyauthority.pricing.prices import PriceTable
 
 
@@ -48,6 +48,8 @@ class Reader:
         """
         method, asked = request.method, None
         try:
+            if request.handshake:
+                return _found((pricing or self._pricing).of_websocket(path))
             if method not in FREE_METHODS:
                 kind = _plain_type(request.headers)
                 query = request.raw_path[len(path) + 1 :]
@@ -55,9 +57,7 @@ class Reader:
             priced = (pricing or self._pricing).of(method, path, asked, size)
         except AmbiguousRequestError:
             return Refusal.BAD_REQUEST
-        if isinstance(priced, Priced):
-            return priced
-        return None if priced is Unpriced.FREE else Refusal.MODEL_NOT_PRICED
+        return _found(priced)
 
     async def read_anew(
         self, request: EdgeRequest, path: str, content: bytes | None, size: int
@@ -70,6 +70,12 @@ class Reader:
             return Refusal.BILLING_UNAVAILABLE
         pricing = replace(self._pricing, lookup=lambda model, at: table.find(model, at, now))
         return self.read(request, path, content, size, pricing)
+
+
+def _found(priced: Priced | Unpriced) -> Priced | Refusal | None:
+    if isinstance(priced, Priced):
+        return priced
+    return None if priced is Unpriced.FREE else Refusal.MODEL_NOT_PRICED
 
 
 def _plain_type(headers: CIMultiDictProxy[str]) -> str:

@@ -79,6 +79,14 @@ class _UnknownReader(AnswerReader):
         return self._reader.finish()
 
     @property
+    def meter(self) -> Meter:
+        return self._reader.meter
+
+    @property
+    def plain_counts(self) -> dict[str, int] | None:
+        return self._reader.plain_counts
+
+    @property
     def ended(self) -> bool:
         return self._reader.ended
 

@@ -24,7 +24,7 @@ def ask_for_usage(body: bytes) -> bytes:
     For a body that `read_request` took and of which `lacks_usage` holds. The field is inserted; one that
     is there, and null or false, gets another value. All else stays, byte for byte.
     """
-    if "stream_options" not in values_by_name(body):
+    if _lacks_options(body) or "stream_options" not in values_by_name(body):
         opening = body.index(b"{") + 1
         return b"%b%b,%b" % (body[:opening], b'"stream_options":{%b}' % _ASKING, body[opening:])
     start, value = members(body)["stream_options"]
@@ -35,6 +35,11 @@ def ask_for_usage(body: bytes) -> bytes:
         return _replaced(body, start + flag.start, flag.value, b"true")
     comma = b"," if inside else b""
     return _replaced(body, start, b"{", b"{" + _ASKING + comma)
+
+
+def _lacks_options(body: bytes) -> bool:
+    # Where nothing is escaped, a name stands as it is read.
+    return b"stream_options" not in body and b"\\" not in body
 
 
 def _replaced(body: bytes, start: int, old: bytes, new: bytes) -> bytes:

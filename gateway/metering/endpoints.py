@@ -7,7 +7,7 @@ from enum import Enum, auto
 from functools import lru_cache, partial
 from typing import Final, NamedTuple
 
-from gateway.paths import canonical
+from keyauthority.edge.paths import canonical
 
 _JOBS: Final = frozenset(
     {"batches", "videos", "runs", "fine_tuning", "fine-tuning", "realtime", "jobs"}

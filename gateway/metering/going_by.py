@@ -98,10 +98,8 @@ class Pricing:
         target = target_of(path)
         if not target.is_certain:
             raise AmbiguousRequestError("the path has readings that are different endpoints")
-        price = self._find(asked.model if asked else "", path, target.path)
+        price = self._applying(asked.model if asked else "", path, target.path)
         if price is None:
-            return Unpriced.NOT_PRICED
-        if not self.allows_default and price.model.text == _ANY and _is_general(price):
             return Unpriced.NOT_PRICED
         place = target.endpoint if asked is None else asked.place
         if place is _JOB:
@@ -111,6 +109,25 @@ class Pricing:
         if price.rates.second and not asked.tells_seconds:
             raise AmbiguousRequestError("an answer in this format does not tell the seconds")
         return self._priced(price, asked, size)
+
+    def of_websocket(self, path: str) -> Priced | Unpriced:
+        """Returns what a websocket at *path* goes by: a price of each request alone, or none.
+
+        Nobody reads what passes on it. It names no model that anybody could rely on.
+        """
+        target = target_of(path)
+        if not target.is_certain:
+            raise AmbiguousRequestError("the path has readings that are different endpoints")
+        price = self._applying("", path, target.path)
+        if price is None or not _is_of_requests(price):
+            return Unpriced.NOT_PRICED
+        return _by_request(price)
+
+    def _applying(self, model: str, path: str, plain: str | None) -> Price | None:
+        price = self._find(model, path, plain)
+        if price is None or self.allows_default or price.model.text != _ANY:
+            return price
+        return None if _is_general(price) else price
 
     def _of_free_method(self, path: str) -> Priced | Unpriced:
         # What has a price by none of its readings is free, however it is read.

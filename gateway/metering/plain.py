@@ -1,4 +1,4 @@
-"""The usage of most JSON answers, read in one step."""
+"""The usage of most JSON answers and streams, read in one step."""
 
 from __future__ import annotations
 
@@ -42,7 +42,22 @@ class _Answer(msgspec.Struct, gc=False):
     output: None = None
 
 
+class _Chunk(msgspec.Struct, gc=False):
+    # That which asking for usage brings.
+    usage: _Usage
+    choices: Annotated[list[None], msgspec.Meta(max_length=0)]
+    # What else tells a usage, brings text or images, or says that it is something else.
+    type: None = None
+    delta: None = None
+    meta: None = None
+    data: None = None
+    output: None = None
+    response: None = None
+    message: None = None
+
+
 _decode: Final = msgspec.json.Decoder(_Answer).decode
+_decode_chunk: Final = msgspec.json.Decoder(_Chunk).decode
 _NO_INPUT_PARTS: Final = _InputParts()
 _NO_OUTPUT_PARTS: Final = _OutputParts()
 
@@ -53,9 +68,20 @@ def plain_counts(answer: bytes) -> dict[str, int] | None:
     They are what a `Meter` makes of it, in a tenth of the time. None: it has to be read by that.
     """
     try:
-        told = _decode(answer).usage
+        return _counts(_decode(answer).usage)
     except JSON_ERRORS:
         return None
+
+
+def plain_counts_of_stream(chunk: bytes) -> dict[str, int] | None:
+    """Returns the same of a stream, by the JSON of the chunk that tells its usage and nothing else."""
+    try:
+        return _counts(_decode_chunk(chunk).usage)
+    except JSON_ERRORS:
+        return None
+
+
+def _counts(told: _Usage) -> dict[str, int]:
     prompt = told.prompt_tokens
     # Some leave what was thought out of the answer's tokens, not out of the total.
     output = max(told.completion_tokens, told.total_tokens - prompt)

@@ -23,8 +23,17 @@ class AnswerReader:
     """
 
     def __init__(self, meter: Meter) -> None:
-        self.meter = meter
+        self._meter = meter
+
+    @property
+    def meter(self) -> Meter:
         """What the answer told so far. A JSON answer tells it at its end."""
+        return self._meter
+
+    @property
+    def plain_counts(self) -> dict[str, int] | None:
+        """The tokens of the whole answer by class, if they are known without `meter`, which has them too."""
+        return None
 
     def feed(self, chunk: bytes) -> bytes:
         """Returns what to pass on now that *chunk* has come; empty if that has to wait.

@@ -14,6 +14,7 @@ _LONGEST: Final = 200
 _PLAIN: Final = bytes(code for code in range(ord(" "), 127) if code not in b'"\\')
 """What stands for itself in a string in JSON, of ASCII."""
 
+_is_short_and_plain = re.compile(rb"[ !#-\[\]-~]{1,%d}+" % _LONGEST).fullmatch
 _text = re.compile(
     rb'"(?:content|text|reasoning_content|reasoning|thinking|delta)":"([^"\\\x00-\x1f]+)"'
 ).search
@@ -32,7 +33,9 @@ class Sample:
         kept_end: What is passed on instead of *end*; None: all is passed on as it is.
     """
 
-    __slots__ = ("_between", "_end", "_from", "_kept_end", "_size", "_start", "_to")
+    __slots__ = (
+        "_between", "_end", "_from", "_kept_between", "_kept_end", "_longest", "_size", "_start", "_to",
+    )  # fmt: skip
 
     def __init__(self, start: bytes, end: bytes, size: int, kept_end: bytes | None) -> None:
         self._start = start
@@ -41,28 +44,39 @@ class Sample:
         self._kept_end = kept_end
         self._between = end + start
         self._from, self._to = len(start), -len(end)
+        self._kept_between = end if kept_end is None else kept_end + start
+        # Longer ones are several.
+        self._longest = len(self._between)
 
     def read(self, chunk: bytes) -> tuple[int, bytes] | None:
         """Returns the bytes of text in *chunk*, and what of it is passed on; None if it has to be read.
 
         It is read at once if it is one such event or several, and nothing else.
         """
-        if not chunk.startswith(self._start) or not chunk.endswith(self._end):
+        if not (chunk.startswith(self._start) and chunk.endswith(self._end)):
             return None
-        if len(chunk) < len(self._between):
+        start, end = self._from, len(chunk) + self._to
+        # Most are one, in ASCII.
+        if end - start > self._longest or not _is_short_and_plain(chunk, start, end):
+            return self._read_several(chunk)
+        size = end - start + self._size
+        return size, chunk if self._kept_end is None else chunk[:end] + self._kept_end
+
+    def _read_several(self, chunk: bytes) -> tuple[int, bytes] | None:
+        if len(chunk) < self._longest:
             return None
         texts = chunk[self._from : self._to].split(self._between)
-        written = b" ".join(texts)
+        written = b"".join(texts)
         # Most texts are in ASCII.
         rest = written.translate(None, _PLAIN)
-        if rest and not _is_plain(rest, written):
+        if rest and not _is_plain(rest, b" ".join(texts)):
             return None
         if len(written) > _LONGEST and max(map(len, texts)) > _LONGEST:
             return None
-        size = len(written) - len(texts) + 1 + len(texts) * self._size
+        size = len(written) + len(texts) * self._size
         if self._kept_end is None:
             return size, chunk
-        return size, self._start + (self._kept_end + self._start).join(texts) + self._kept_end
+        return size, self._start + self._kept_between.join(texts) + self._kept_end
 
 
 def sample_of(event: bytes, size: int, kept: bytes) -> Sample | None:

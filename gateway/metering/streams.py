@@ -6,12 +6,16 @@ from typing import Final
 
 from gateway.metering.ends import Bounds, usage_at_end
 from gateway.metering.events import data_of, end_of_event
-from gateway.metering.pieces import DONE, read_piece, told, without_null_usage
+from gateway.metering.members import read_json
+from gateway.metering.pieces import DONE, Piece, read_piece, told, without_null_usage
+from gateway.metering.plain import plain_counts_of_stream
 from gateway.metering.reader import AnswerReader
 from gateway.metering.samples import Sample, sample_of
 from keyauthority.pricing.meter import Meter
 
 _BYTE_ORDER_MARK: Final = b"\xef\xbb\xbf"
+_NO_CHOICES: Final = b'"choices":[]'
+_END: Final = b"data: [DONE]\n\n"
 
 
 class EventReader(AnswerReader):
@@ -29,6 +33,11 @@ class EventReader(AnswerReader):
     _taken_out = False
     # What most events are like.
     _sample: Sample | None = None
+    # Whether anything of usage or pictures was told.
+    _has_told = False
+    # The usage that one event alone told, and the data of that: the meter reads it when it is asked for.
+    _plain_counts: dict[str, int] | None = None
+    _unread = b""
 
     def __init__(self, meter: Meter, bounds: Bounds, *, takes_usage_out: bool) -> None:
         super().__init__(meter)
@@ -39,21 +48,52 @@ class EventReader(AnswerReader):
         self._rest: list[bytes] = []
 
     @property
+    def meter(self) -> Meter:
+        """What the answer told so far."""
+        if self._plain_counts is not None:
+            self._plain_counts = None
+            self._meter.read(read_json(self._unread))
+        return self._meter
+
+    @property
+    def plain_counts(self) -> dict[str, int] | None:
+        """The tokens of the whole answer by class, if one event tells them in the plain way, and no other."""
+        return self._plain_counts
+
+    @property
+    def images(self) -> int:
+        """How many pictures it brought."""
+        return self._meter.images
+
+    @property
     def usage_due(self) -> bool:
         """Whether the answer is made but for its usage, which is yet to come."""
-        return self._is_made and not self.ended and not self.meter.final
+        if self.ended or not self._is_made:
+            return False
+        return self._plain_counts is None and not self._meter.final
 
     def feed(self, chunk: bytes) -> bytes:
         """Returns what to pass on now that *chunk* has come: itself, if nothing is taken out of it."""
         if self._rest or self._open_return:
             return self._feed(chunk) if chunk else chunk
-        if (passed := self._read_by_sample(chunk)) is not None:
-            return passed
+        sample = self._sample
+        if sample is not None and (read := sample.read(chunk)) is not None:
+            self.text_bytes += read[0]
+            return read[1]
+        if chunk.endswith(_END) and chunk.endswith(b"\n\n", 0, -len(_END)) and b"\r" not in chunk:
+            return self._read_last(chunk)
         # Most others are one event.
         if 0 <= chunk.find(b"\n\n") == len(chunk) - 2 <= self._largest and b"\r" not in chunk:
             kept_event = self._read_event(chunk)
             return kept_event if self._takes_usage_out else chunk
         return self._feed(chunk) if chunk else chunk
+
+    def _read_last(self, chunk: bytes) -> bytes:
+        # The last events of most streams, which come together.
+        before = chunk[: -len(_END)]
+        passed = self.feed(before)
+        self.ended = True
+        return chunk if passed is before else passed + _END
 
     def _read_by_sample(self, chunk: bytes) -> bytes | None:
         # What is passed on of *chunk*, if its events are as those before.
@@ -153,7 +193,7 @@ class EventReader(AnswerReader):
         text = event.rstrip()
         usage = usage_at_end(text) or usage_at_end(text, b'{"response":{')
         if usage is not None:
-            self.meter.read({"usage": usage})
+            self._tell({"usage": usage})
             self._is_made = True
 
     def _read(self, event: bytes) -> bytes:
@@ -166,6 +206,8 @@ class EventReader(AnswerReader):
         data = data_of(event)
         if data is None:
             return event
+        if _NO_CHOICES in data and self._is_plain_usage(data):
+            return b"" if self._takes_usage_out else event
         is_done = data.strip() == DONE
         piece = None if is_done else read_piece(data)
         self.ended = self.ended or is_done or (piece is not None and piece.is_last)
@@ -176,9 +218,24 @@ class EventReader(AnswerReader):
         self._is_made = self._is_made or is_made
         value = told(data, piece)
         if value is not None:
-            self.meter.read(value)
-        if not self._takes_usage_out:
-            return event
+            self._tell(value)
+        return self._kept(event, piece) if self._takes_usage_out else event
+
+    @staticmethod
+    def _kept(event: bytes, piece: Piece) -> bytes:
         if piece.is_usage_alone:
             return b""
         return without_null_usage(event) if piece.usage is None else event
+
+    def _is_plain_usage(self, data: bytes) -> bool:
+        # As at the end of most streams, once in each.
+        counts = None if self._has_told else plain_counts_of_stream(data)
+        if counts is None:
+            return False
+        self._has_told = True
+        self._plain_counts, self._unread = counts, data
+        return True
+
+    def _tell(self, value: object) -> None:
+        self._has_told = True
+        self.meter.read(value)

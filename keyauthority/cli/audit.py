@@ -14,7 +14,9 @@ import click
 from keyauthority.cli.authority import Authority, with_authority
 from keyauthority.cli.files import write_whole
 from keyauthority.cli.listing import Entry, entries, listed, listing_options
+from keyauthority.cli.names import ACTOR, WORKSPACE
 from keyauthority.cli.output import Answer, moment, pairs, table, to_dict
+from keyauthority.cli.terminal import counted
 from keyauthority.cli.values import DURATION, FILE, MOMENT
 from keyauthority.client.admin import Action, AuditEntry, AuditFilter, audit
 
@@ -37,8 +39,10 @@ def command() -> None:
 # The options of a filter, by the names that the attributes of `AuditFilter` have.
 _FILTERS: Final = (
     click.option("--subject", default="", help="Only about this key, workspace or caller."),
-    click.option("--workspace", "workspace_id", default="", help="Only of this workspace."),
-    click.option("--caller", "caller_id", default="", help="Only by this caller."),
+    click.option(
+        "--workspace", "workspace_id", default="", type=WORKSPACE, help="Only of this workspace."
+    ),
+    click.option("--caller", "caller_id", default="", type=ACTOR, help="Only by this caller."),
     click.option("--person", "person_id", default="", metavar="ID", help="Only for this person."),
     click.option(
         "--action",
@@ -66,7 +70,7 @@ def _filtered(run: Callable[..., Answer]) -> Callable[..., Answer]:
 def list_entries(authority: Authority, /, limit: int | None, **filters: Any) -> Answer:
     """List entries, newest first."""
     page = functools.partial(audit.page, AuditFilter(**filters))
-    return listed(authority, "entries", page, limit, _table)
+    return listed(authority, "entries", page, limit, _table, lambda entry: str(entry.id))
 
 
 @command.command()
@@ -80,7 +84,7 @@ def export(authority: Authority, /, output: Path | None, **filters: Any) -> Answ
     """
     exported = entries(authority, "entries", functools.partial(audit.page, AuditFilter(**filters)))
     if output is not None:
-        count = write_whole(output, map(_json_line, exported))
+        count = write_whole(output, map(_json_line, counted(exported, "Entries")))
         return Answer({"entries": count}, "", f"Wrote {count:,} entries to {output}.")
     if click.get_current_context().obj.json:
         return Answer({"entries": [to_dict(entry.message) for entry in exported]}, "")
@@ -95,7 +99,7 @@ def export(authority: Authority, /, output: Path | None, **filters: Any) -> Answ
 def prune(authority: Authority, older_than: timedelta) -> Answer:
     """Delete the oldest entries for good."""
     reply, deleted = authority.call(audit.prune(datetime.now(UTC) - older_than))
-    return Answer(reply, f"Deleted {deleted:,} entries.")
+    return Answer(reply, f"Deleted {deleted:,} entries.", brief="")
 
 
 def _json_line(entry: Entry[AuditEntry]) -> str:

@@ -6,7 +6,7 @@ import functools
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Concatenate, ParamSpec, TypeVar
+from typing import Any, Concatenate, TypeVar
 
 import click
 import grpc
@@ -14,7 +14,8 @@ from google.protobuf.message import Message
 
 from keyauthority.base.process.settings import SettingsError, check_client_tls
 from keyauthority.cli.failures import failure
-from keyauthority.cli.root import Options
+from keyauthority.cli.names import found
+from keyauthority.cli.options import Options
 from keyauthority.client.addresses import parse_addresses
 from keyauthority.client.admin import AuthorityError, BlockingAdminClient, Call
 from keyauthority.client.admin.calling import Result
@@ -22,7 +23,6 @@ from keyauthority.client.channel import PlaintextError, connect_blocking
 from keyauthority.client.credentials import SecretFileError, client_certificate, load_token
 from keyauthority.domain.secrets import Secret
 
-Arguments = ParamSpec("Arguments")
 Outcome = TypeVar("Outcome")
 
 
@@ -43,15 +43,15 @@ class Authority:
 
 
 def with_authority(
-    command: Callable[Concatenate[Authority, Arguments], Outcome],
-) -> Callable[Arguments, Outcome]:
-    """Hands the command the authority, connected while the command runs."""
+    command: Callable[Concatenate[Authority, ...], Outcome],
+) -> Callable[..., Outcome]:
+    """Hands the command the authority, connected while it runs, and ids in place of names."""
 
     @functools.wraps(command)
-    def called(*args: Arguments.args, **kwargs: Arguments.kwargs) -> Outcome:
+    def called(*args: Any, **kwargs: Any) -> Outcome:
         context = click.get_current_context()
         authority = context.with_resource(connected(context.obj))
-        return command(authority, *args, **kwargs)
+        return command(authority, *args, **found(context.command, kwargs, authority))
 
     return called
 

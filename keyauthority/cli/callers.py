@@ -12,6 +12,7 @@ import click
 
 from keyauthority.cli.authority import Authority, with_authority
 from keyauthority.cli.listing import listed, listing_options
+from keyauthority.cli.names import CALLER, WORKSPACE
 from keyauthority.cli.output import Answer, moment, named, spread, table, to_dict, word
 from keyauthority.cli.values import FILE
 from keyauthority.client.admin import Caller, NewCaller, Role, callers
@@ -38,6 +39,7 @@ def command() -> None:
     "--workspace",
     "workspaces",
     multiple=True,
+    type=WORKSPACE,
     help="A workspace that it may touch as an issuer or biller. [default: all]",
 )
 @click.option(
@@ -76,12 +78,13 @@ def create(
             f"{_created(created)}\n\n"
             f"  {created.token.reveal()}\n\n"
             "The token is shown this once and can't be retrieved again: keep it in a secret manager.",
+            brief=created.token.reveal(),
         )
     with _new_file(token_file) as file:
         reply, created = authority.call(create_caller)
         file.write(f"{created.token.reveal()}\n")
     sentence = f"{_created(created)} Its token is in {token_file}."
-    return Answer({"caller": to_dict(reply)["caller"]}, sentence)
+    return Answer({"caller": to_dict(reply)["caller"]}, sentence, brief=created.caller.id)
 
 
 @command.command("list")
@@ -89,17 +92,17 @@ def create(
 @with_authority
 def list_callers(authority: Authority, limit: int | None) -> Answer:
     """List callers, newest first, revoked ones included."""
-    return listed(authority, "callers", callers.page, limit, _table)
+    return listed(authority, "callers", callers.page, limit, _table, lambda caller: caller.id)
 
 
 @command.command()
-@click.argument("caller_id", metavar="ID")
+@click.argument("caller_id", metavar="CALLER", type=CALLER)
 @with_authority
 def revoke(authority: Authority, caller_id: str) -> Answer:
     """Revoke a caller's credentials for good."""
     reply, revoked = authority.call(callers.revoke(caller_id))
     caller = named(revoked.record.id, revoked.record.name)
-    return Answer(reply, f"Revoked {caller}. {spread(revoked.receipt)}")
+    return Answer(reply, f"Revoked {caller}. {spread(revoked.receipt)}", brief="")
 
 
 @contextmanager

@@ -2,13 +2,22 @@
 
 from __future__ import annotations
 
-from typing import Final
+import re
+from typing import Any, Final
+from urllib.parse import unquote
 
-import click
 import grpc
 
-from keyauthority.cli.root import Options
-from keyauthority.client.admin import AuthorityError, MissingError, Reason, TransportError
+from keyauthority.cli.faults import Fault
+from keyauthority.cli.flags import with_flag
+from keyauthority.cli.options import Options
+from keyauthority.client.admin import (
+    AuthorityError,
+    MissingError,
+    Reason,
+    RefusedError,
+    TransportError,
+)
 
 _ADVICE: Final = {
     Reason.CREDENTIAL_INVALID: "; the token is that of {token_file}: point --token-file "
@@ -21,12 +30,14 @@ _ADVICE: Final = {
     Reason.INTERNAL: "; the authority's log has the details under request id {request_id}",
 }
 
+_is_refused: Final = re.compile(r".*\bipv[46]:(\S+): .*Connection refused.*", re.DOTALL).fullmatch
 
-class Failure(click.ClickException):
+
+class Failure(Fault):
     """A call that failed with *error*, in a sentence."""
 
     def __init__(self, message: str, error: AuthorityError) -> None:
-        super().__init__(message)
+        super().__init__(message, error.code.name, _details(error))
         self.error = error
 
 
@@ -35,6 +46,8 @@ def failure(error: AuthorityError, options: Options) -> Failure:
     if isinstance(error, TransportError):
         return Failure(_unanswered(error, options), error)
     sentence = error.message.rstrip(".")
+    if isinstance(error, RefusedError):
+        sentence = with_flag(sentence, error.field)
     if isinstance(error, MissingError) and sentence.startswith("no such") and error.id:
         sentence += f": {error.id}"
     advice = "" if error.reason is None else _ADVICE.get(error.reason, "")
@@ -42,10 +55,25 @@ def failure(error: AuthorityError, options: Options) -> Failure:
     return Failure(sentence + advice, error)
 
 
+def _details(error: AuthorityError) -> dict[str, Any]:
+    details = {
+        "reason": "" if error.reason is None else error.reason.name,
+        "metadata": dict(error.metadata),
+        "request_id": error.request_id,
+    }
+    return {name: value for name, value in details.items() if value}
+
+
 def _unanswered(error: TransportError, options: Options) -> str:
     # The authority gives every error a reason: these come from gRPC itself.
     where = options.address
     if error.code is grpc.StatusCode.UNAVAILABLE:
+        if (refused := _is_refused(error.message)) is not None:
+            several = f" (of {where}, the last that was tried)" if "," in where else ""
+            return (
+                f"connection refused at {unquote(refused[1])}{several}: no authority listens there; start it "
+                "with `keyauthority serve`, or point --address (KEYAUTHORITY_ADDRESS) at it"
+            )
         if options.tls_ca is not None:
             return (
                 f"no authority could be reached at {where} whose certificate is for that name and "

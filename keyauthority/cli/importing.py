@@ -11,7 +11,9 @@ from google.protobuf.message import Message
 from keyauthority.cli.authority import Authority, with_authority
 from keyauthority.cli.failures import Failure
 from keyauthority.cli.import_lines import Line, read_lines
+from keyauthority.cli.names import WORKSPACE
 from keyauthority.cli.output import Answer, count, spread, to_dict
+from keyauthority.cli.terminal import counted, shows_progress
 from keyauthority.client.admin import Changed, Key, RefusedError, SpreadingError, keys
 
 _MOST_KEYS: Final = 1_000
@@ -21,7 +23,9 @@ _MOST_BYTES: Final = 4 << 20
 
 @click.command("import")
 @click.argument("file", type=click.File(encoding="utf-8"))
-@click.option("--workspace", required=True, help="The id of the workspace that will own the keys.")
+@click.option(
+    "--workspace", required=True, type=WORKSPACE, help="The workspace that will own the keys."
+)
 @click.option(
     "--from-line",
     metavar="N",
@@ -45,12 +49,13 @@ def command(authority: Authority, file: IO[str], workspace: str, from_line: int)
     reply, imported = _import(authority, workspace, first, first=True)
     document = to_dict(reply)
     _report(len(first), len(lines))
-    for batch in rest:
+    for batch in counted(rest, "Importing", len(rest)):
         reply, _ = _import(authority, workspace, batch, first=False)
         document["keys"] += to_dict(reply)["keys"]
         _report(len(document["keys"]), len(lines))
     sentence = f"Imported {count(len(lines), 'key')} into {workspace}."
-    return Answer(document, f"{sentence} {spread(imported.receipt)}")
+    ids = "\n".join(key["id"] for key in document["keys"])
+    return Answer(document, f"{sentence} {spread(imported.receipt)}", brief=ids)
 
 
 def _batches(lines: Sequence[Line]) -> Iterator[list[Line]]:
@@ -72,7 +77,7 @@ def _import(
     try:
         return authority.call(keys.import_keys(workspace, [line.key for line in batch]))
     except Failure as failure:
-        raise click.ClickException(_explained(failure, batch, first=first)) from None
+        raise Failure(_explained(failure, batch, first=first), failure.error) from None
 
 
 def _explained(failure: Failure, batch: Sequence[Line], *, first: bool) -> str:
@@ -92,5 +97,6 @@ def _explained(failure: Failure, batch: Sequence[Line], *, first: bool) -> str:
 
 
 def _report(done: int, total: int) -> None:
-    if total > _MOST_KEYS and not click.get_current_context().obj.json:
+    options = click.get_current_context().obj
+    if total > _MOST_KEYS and not (options.json or options.quiet or shows_progress()):
         click.echo(f"{done:,} of {count(total, 'key')} are imported.", err=True)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -14,9 +14,17 @@ from keyauthority.cli import importing
 from keyauthority.cli.authority import Authority, with_authority
 from keyauthority.cli.key_text import key_details, key_table, minted
 from keyauthority.cli.listing import listed, listing_options
+from keyauthority.cli.names import ENDED_KEY, KEY, NARROWING, WORKSPACE
 from keyauthority.cli.output import Answer, count, named, spread
 from keyauthority.cli.values import DURATION, LABEL, MOMENT, read_secret
-from keyauthority.client.admin import KeySettings, KeyState, RevocationReason, keys, verification
+from keyauthority.client.admin import (
+    Key,
+    KeySettings,
+    KeyState,
+    RevocationReason,
+    keys,
+    verification,
+)
 from keyauthority.domain.secrets import Secret
 
 _STATES = {
@@ -44,16 +52,26 @@ _expires_at = click.option(
 _request_id = click.option(
     "--request-id", default="", help="A repeat with this id within 10 minutes has the same answer."
 )
-_key_id = click.argument("key_id", metavar="ID")
+_key_id = click.argument("key_id", metavar="KEY", type=KEY)
+_within = click.option(
+    "--workspace",
+    "narrowing",
+    default="",
+    type=NARROWING,
+    help="The key has to be in this workspace.",
+)
 
 
 @command.command()
-@click.option("--workspace", required=True, help="The id of the workspace that owns the key.")
+@click.option("--workspace", required=True, type=WORKSPACE, help="The workspace that owns the key.")
 @click.option("--name", required=True, help="A name for people.")
 @_expires_in
 @_expires_at
 @click.option(
-    "--scope", "scopes", multiple=True, help="What the key may do. [default: full access]"
+    "--scope",
+    "scopes",
+    multiple=True,
+    help="What the key may do, such as models:read; repeatable. [default: full access]",
 )
 @click.option("--label", "labels", multiple=True, type=LABEL, help="A label.")
 @_request_id
@@ -76,11 +94,13 @@ def issue(
     )
     key = issued.key
     sentence = f"Issued {named(key.id, key.settings.name)} in {key.workspace_id}."
-    return Answer(reply, f"{sentence}\n\n{minted(issued.secret)}")
+    text = f"{sentence}\n\n{minted(issued.secret)}"
+    return Answer(reply, text, brief=issued.secret.reveal())
 
 
 @command.command()
 @_key_id
+@_within
 @with_authority
 def get(authority: Authority, key_id: str) -> Answer:
     """Show one key."""
@@ -89,7 +109,9 @@ def get(authority: Authority, key_id: str) -> Answer:
 
 
 @command.command("list")
-@click.option("--workspace", "workspace_id", default="", help="Only this workspace's keys.")
+@click.option(
+    "--workspace", "workspace_id", default="", type=WORKSPACE, help="Only this workspace's keys."
+)
 @click.option(
     "--state",
     type=click.Choice(tuple(_STATES)),
@@ -111,15 +133,39 @@ def get(authority: Authority, key_id: str) -> Answer:
     metavar="ID",
     help="Only keys with a secret in force that this person or caller was shown.",
 )
+@click.option(
+    "--expiring",
+    type=DURATION,
+    metavar="WITHIN",
+    help="Only keys that are in force and end within this time: 30d.",
+)
+@click.option(
+    "--label", "labels", multiple=True, type=LABEL, help="Only keys with this label. Repeatable."
+)
 @listing_options
 @with_authority
-def list_keys(authority: Authority, /, limit: int | None, **filters: Any) -> Answer:
-    """List keys, newest first."""
-    return listed(authority, "keys", functools.partial(keys.page, **filters), limit, key_table)
+def list_keys(
+    authority: Authority,
+    /,
+    limit: int | None,
+    expiring: timedelta | None,
+    labels: Sequence[tuple[str, str]],
+    **filters: Any,
+) -> Answer:
+    """List keys, newest first.
+
+    --expiring and --label look through all keys of the listing, a thousand at a time.
+    """
+    page = functools.partial(keys.page, **filters)
+    keeps = None
+    if expiring is not None or labels:
+        keeps = functools.partial(_matches, dict(labels), expiring)
+    return listed(authority, "keys", page, limit, key_table, lambda key: key.id, keeps)
 
 
 @command.command()
 @_key_id
+@_within
 @click.option("--name", help="A new name.")
 @_expires_in
 @_expires_at
@@ -169,11 +215,13 @@ def update(
         raise click.UsageError("nothing to change: name at least one new value")
     settings = replace(KeySettings(""), **new)
     reply, changed = authority.call(keys.update(key_id, settings, new, etag=etag))
-    return Answer(reply, f"{key_details(changed.record)}\n\n{spread(changed.receipt)}")
+    text = f"{key_details(changed.record)}\n\n{spread(changed.receipt)}"
+    return Answer(reply, text, brief="")
 
 
 @command.command()
 @_key_id
+@_within
 @click.option(
     "--overlap",
     type=DURATION,
@@ -186,26 +234,30 @@ def rotate(authority: Authority, key_id: str, overlap: timedelta, request_id: st
     """Give a key a new secret and print it, once."""
     reply, rotated = authority.call(keys.rotate(key_id, overlap, request_id=request_id))
     sentence = f"{named(rotated.key.id, rotated.key.settings.name)} has a new secret."
-    return Answer(reply, f"{sentence} {spread(rotated.receipt)}\n\n{minted(rotated.secret)}")
+    text = f"{sentence} {spread(rotated.receipt)}\n\n{minted(rotated.secret)}"
+    return Answer(reply, text, brief=rotated.secret.reveal())
 
 
 @command.command()
-@click.argument("key_ids", metavar="ID...", nargs=-1, required=True)
+@click.argument("key_ids", metavar="KEY...", nargs=-1, required=True, type=ENDED_KEY)
+@_within
 @click.option("--reason", type=click.Choice(_REASONS), help="Why, for reports.")
 @click.option("--note", default="", help="Why, in words.")
 @with_authority
 def revoke(authority: Authority, key_ids: Sequence[str], reason: str | None, note: str) -> Answer:
-    """Revoke keys for good; when this returns, nothing accepts them any more."""
+    """Revoke keys for good; when this returns, nothing accepts them any more.
+
+    KEY is an id, or a name that no other key has or had.
+    """
     code = RevocationReason[(reason or "unspecified").upper().replace("-", "_")]
     if len(key_ids) > 1:
         reply, several = authority.call(keys.revoke_all(key_ids, code, note))
-        return Answer(
-            reply, f"Revoked {count(len(several.record), 'key')}. {spread(several.receipt)}"
-        )
+        sentence = f"Revoked {count(len(several.record), 'key')}."
+        return Answer(reply, f"{sentence} {spread(several.receipt)}", brief="")
     reply, revoked = authority.call(keys.revoke(key_ids[0], code, note))
     key = revoked.record
     sentence = f"Revoked {named(key.id, key.settings.name)}."
-    return Answer(reply, f"{sentence} {spread(revoked.receipt)}")
+    return Answer(reply, f"{sentence} {spread(revoked.receipt)}", brief="")
 
 
 @command.command()
@@ -225,7 +277,18 @@ def revoke_presented(authority: Authority, note: str) -> Answer:
     Whoever holds a secret may end its key: a token with the role verifier is enough.
     """
     reply, revoked = authority.call(verification.revoke_presented(Secret(read_secret()), note))
-    return Answer(reply, f"Revoked {revoked.record}. {spread(revoked.receipt)}")
+    return Answer(reply, f"Revoked {revoked.record}. {spread(revoked.receipt)}", brief="")
+
+
+def _matches(labels: Mapping[str, str], expiring: timedelta | None, key: Key) -> bool:
+    settings = key.settings
+    if not labels.items() <= settings.labels.items():
+        return False
+    if expiring is None:
+        return True
+    end = settings.expire_time
+    in_force = key.state in (KeyState.ACTIVE, KeyState.DISABLED)
+    return in_force and end is not None and end - datetime.now(UTC) <= expiring
 
 
 def _only_one(**values: object) -> None:

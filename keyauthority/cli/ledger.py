@@ -20,6 +20,7 @@ from keyauthority.cli.ledger_reprice import reprice
 from keyauthority.cli.ledger_usage import usage
 from keyauthority.cli.ledger_verify import verify
 from keyauthority.cli.listing import listed, listing_options
+from keyauthority.cli.names import CHARGED_KEY, WORKSPACE
 from keyauthority.cli.output import Answer, details, moment, spread, table
 from keyauthority.cli.values import CREDITS, DURATION, MOMENT
 from keyauthority.client.admin import (
@@ -37,7 +38,7 @@ from keyauthority.pricing.amounts import write
 _KINDS: Final = {kind.name.lower(): kind for kind in Kind}
 _NOTHING_ENTERED: Final = CredentialError, MissingError, RefusedError
 
-_workspace_id = click.argument("workspace_id", metavar="WORKSPACE")
+_workspace_id = click.argument("workspace_id", metavar="WORKSPACE", type=WORKSPACE)
 _reference = click.option(
     "--reference", default="", help="A repeat with this name counts only once. [default: a new one]"
 )
@@ -54,7 +55,7 @@ def command() -> None:
 def balance(authority: Authority, workspace_id: str) -> Answer:
     """Show what a workspace has."""
     reply, account = authority.call(ledger.balance(workspace_id))
-    return Answer(reply, details(_has(account)))
+    return Answer(reply, details(_has(account)), brief=write(account.balance))
 
 
 @command.command("top-up")
@@ -97,7 +98,7 @@ def top_up(
             note=note,
         )
     )
-    return Answer(reply, _entered("Added", changed))
+    return Answer(reply, _entered("Added", changed), brief="")
 
 
 @command.command()
@@ -113,7 +114,7 @@ def adjust(
     call = ledger.adjust(workspace_id, amount, reason, reference=reference)
     with _naming(call):
         reply, changed = authority.call(call)
-    return Answer(reply, _entered("Adjusted by", changed))
+    return Answer(reply, _entered("Adjusted by", changed), brief="")
 
 
 @command.command()
@@ -135,18 +136,18 @@ def refund(
     call = ledger.refund(workspace_id, subject, amount, reference=reference, note=note)
     with _naming(call):
         reply, changed = authority.call(call)
-    return Answer(reply, _entered("Refunded", changed))
+    return Answer(reply, _entered("Refunded", changed), brief="")
 
 
 @command.command()
-@click.option("--workspace", "workspace_id", required=True, help="The workspace's id.")
+@click.option("--workspace", "workspace_id", required=True, type=WORKSPACE, help="Whose entries.")
 @click.option(
     "--kind",
     type=click.Choice(tuple(_KINDS), case_sensitive=False),
     callback=lambda _context, _option, name: _KINDS.get(name),
     help="Only entries of this kind.",
 )
-@click.option("--key", "key_id", default="", help="Only charges of this key.")
+@click.option("--key", "key_id", default="", type=CHARGED_KEY, help="Only charges of this key.")
 @click.option("--model", default="", help="Only charges of this model.")
 @click.option("--reference", default="", help="Only the entry of this reference.")
 @click.option("--since", "start", type=MOMENT, help="Only from this time on.")
@@ -156,7 +157,7 @@ def refund(
 def entries(authority: Authority, /, limit: int | None, **filters: Any) -> Answer:
     """List a workspace's entries, newest first."""
     page = functools.partial(ledger.page, EntryFilter(**filters))
-    return listed(authority, "entries", page, limit, _table)
+    return listed(authority, "entries", page, limit, _table, lambda entry: entry.reference)
 
 
 command.add_command(usage)

@@ -17,7 +17,9 @@ from keyauthority.cli.failures import Failure
 from keyauthority.cli.files import write_whole
 from keyauthority.cli.ledger_lines import Export, Seal, digest_of, line_of, read_export
 from keyauthority.cli.listing import entries
+from keyauthority.cli.names import WORKSPACE
 from keyauthority.cli.output import Answer, entry_count
+from keyauthority.cli.terminal import counted
 from keyauthority.cli.values import FILE, ZONE, Parsed
 from keyauthority.client.admin import TransportError, ledger
 from keyauthority.domain.ledger import EntryFilter
@@ -60,11 +62,14 @@ def export(
     if not workspace_id or everything is (month is not None):
         raise click.UsageError("name the workspace, and either --month or --all; or --check FILE")
     start, end = (None, None) if month is None else _bounds(month, zone)
-    which = EntryFilter(workspace_id, start=start, end=end)
     authority = context.with_resource(connected(context.obj))
+    which = EntryFilter(WORKSPACE.find(authority, workspace_id, ""), start=start, end=end)
     seal = Seal()
     with tempfile.TemporaryFile("w+", encoding="utf-8") as file:
-        lines = _sealed(_oldest_first(authority, which, file), seal, which)
+        newest_first = _newest_first(authority, which)
+        if output is not None:
+            newest_first = counted(newest_first, "Entries")
+        lines = _sealed(_oldest_first(newest_first, file), seal, which)
         if output is not None:
             write_whole(output, lines)
         else:
@@ -89,10 +94,10 @@ def _newest_first(authority: Authority, which: EntryFilter) -> Iterator[tuple[in
         yield entry.record.number, line_of(entry.message)
 
 
-def _oldest_first(authority: Authority, which: EntryFilter, file: IO[str]) -> Iterator[str]:
+def _oldest_first(newest_first: Iterator[tuple[int, str]], file: IO[str]) -> Iterator[str]:
     # The newest come first, and may be too many to remember: they wait in *file*.
     places = []
-    for _, line in _newest_first(authority, which):
+    for _, line in newest_first:
         places.append(file.tell())
         file.write(f"{line}\n")
     for place in reversed(places):

@@ -14,6 +14,7 @@ from zoneinfo import ZoneInfo
 import click
 
 from keyauthority.cli.authority import Authority, with_authority
+from keyauthority.cli.names import WORKSPACE
 from keyauthority.cli.output import Answer, table
 from keyauthority.cli.values import FILE, ZONE
 from keyauthority.client.admin import Group, ledger
@@ -36,6 +37,7 @@ _EXACT: Final = Context(prec=60)
     "workspace_ids",
     multiple=True,
     required=True,
+    type=WORKSPACE,
     help="A workspace that the bill is for. Repeat it for several.",
 )
 @click.option(

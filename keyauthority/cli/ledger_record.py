@@ -11,6 +11,7 @@ import click
 
 from keyauthority.cli.authority import Authority, with_authority
 from keyauthority.cli.output import Answer, count, spread
+from keyauthority.cli.terminal import counted
 from keyauthority.cli.values import is_text, parse_moment
 from keyauthority.client.admin import ChargeToRecord, Recorded, RecordedState, ledger
 from keyauthority.pricing.amounts import parse, write
@@ -39,7 +40,8 @@ def record(authority: Authority, file: IO[str]) -> Answer:
         raise click.ClickException("there is no charge to record")
     states: Counter[str] = Counter()
     others, cost, receipt = [], 0, None
-    for start in range(0, len(charges), _AT_ONCE):
+    starts = range(0, len(charges), _AT_ONCE)
+    for start in counted(starts, "Recording", len(starts)):
         batch = charges[start : start + _AT_ONCE]
         _, changed = authority.call(ledger.record([charge for _, charge in batch]))
         receipt = changed.receipt
@@ -64,7 +66,8 @@ def record(authority: Authority, file: IO[str]) -> Answer:
     lines = [f"line {number}: {reference}: {state}" for number, reference, state in others]
     if lines:
         text = "\n".join((text, f"{count(len(lines), 'charge')} not entered:", *lines))
-    return Answer(document, text, exit_code=1 if lines else 0)
+    brief = "\n".join(lines)
+    return Answer(document, text, exit_code=1 if lines else 0, brief=brief)
 
 
 def _name(recorded: Recorded) -> str:

@@ -11,6 +11,7 @@ import click
 
 from keyauthority.cli.authority import Authority, with_authority
 from keyauthority.cli.listing import entries
+from keyauthority.cli.names import WORKSPACE
 from keyauthority.cli.output import Answer, count, spread
 from keyauthority.client.admin import ledger, prices
 from keyauthority.domain.ledger import Entry, EntryFilter, Kind
@@ -70,7 +71,7 @@ class Repricing:
 
 
 @click.command()
-@click.argument("workspace_id", metavar="WORKSPACE")
+@click.argument("workspace_id", metavar="WORKSPACE", type=WORKSPACE)
 @click.option("--wrong", metavar="PRICE", required=True, help="The id of the price that was wrong.")
 @click.option("--right", metavar="PRICE", required=True, help="The id of that which should count.")
 @click.option("--apply", is_flag=True, help="Enter the adjustment. [default: only show it]")
@@ -114,7 +115,7 @@ def reprice(
         )
     )
     sentence += f" Adjusted by {write(repricing.amount)} credits as {repricing.reference}."
-    return Answer(document, f"{sentence} {spread(changed.receipt)}", note)
+    return Answer(document, f"{sentence} {spread(changed.receipt)}", note, brief="")
 
 
 def _sentence(repricing: Repricing) -> str:

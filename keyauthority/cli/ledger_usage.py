@@ -9,6 +9,7 @@ from zoneinfo import ZoneInfo
 import click
 
 from keyauthority.cli.authority import Authority, with_authority
+from keyauthority.cli.names import WORKSPACE
 from keyauthority.cli.output import Answer, table
 from keyauthority.cli.values import MOMENT, ZONE, Parsed
 from keyauthority.client.admin import Group, UsageSum, ledger
@@ -25,7 +26,7 @@ def _parse_groups(text: str) -> tuple[Group, ...]:
 
 
 @click.command()
-@click.argument("workspace_id", metavar="WORKSPACE")
+@click.argument("workspace_id", metavar="WORKSPACE", type=WORKSPACE)
 @click.option(
     "--by",
     "groups",

@@ -6,7 +6,9 @@ import click
 
 from keyauthority.cli.authority import Authority, with_authority
 from keyauthority.cli.listing import entries
+from keyauthority.cli.names import WORKSPACE
 from keyauthority.cli.output import Answer, count, entry_count
+from keyauthority.cli.terminal import counted
 from keyauthority.client.admin import ledger, workspaces
 from keyauthority.pricing.amounts import write
 
@@ -14,7 +16,7 @@ _PAGE = 1_000
 
 
 @click.command()
-@click.argument("workspace_id", metavar="[WORKSPACE]", default="")
+@click.argument("workspace_id", metavar="[WORKSPACE]", default="", type=WORKSPACE)
 @with_authority
 def verify(authority: Authority, workspace_id: str) -> Answer:
     """Prove that a workspace's ledger adds up; without a workspace, that of each.
@@ -26,13 +28,14 @@ def verify(authority: Authority, workspace_id: str) -> Answer:
     reply, proof = authority.call(ledger.verify(workspace_id))
     if proof.faults:
         return Answer(reply, "\n".join(("It does not add up:", *proof.faults)), exit_code=1)
-    return Answer(reply, f"It adds up: {_sum(proof.entries, proof.account.balance)}.")
+    return Answer(reply, f"It adds up: {_sum(proof.entries, proof.account.balance)}.", brief="")
 
 
 def _verify_all(authority: Authority) -> Answer:
     ledgers = total = balance = 0
     wrong: dict[str, tuple[str, ...]] = {}
-    for workspace in entries(authority, "workspaces", workspaces.page, _PAGE):
+    every = entries(authority, "workspaces", workspaces.page, _PAGE)
+    for workspace in counted(every, "Ledgers"):
         workspace_id = workspace.record.id
         _, proof = authority.call(ledger.verify(workspace_id))
         ledgers += 1
@@ -48,7 +51,7 @@ def _verify_all(authority: Authority) -> Answer:
     }
     summary = f"{count(ledgers, 'ledger')}: {_sum(total, balance)}."
     if not wrong:
-        return Answer(document, f"All add up. {summary}")
+        return Answer(document, f"All add up. {summary}", brief="")
     lines = [f"{one}: {fault}" for one, faults in wrong.items() for fault in faults]
     head = f"{len(wrong):,} of {summary} These do not add up:"
     return Answer(document, "\n".join((head, *lines)), exit_code=1)

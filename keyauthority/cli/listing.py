@@ -17,6 +17,7 @@ from keyauthority.client.admin import Call, Page
 Record = TypeVar("Record")
 
 _PAGE: Final = 100
+_LARGE_PAGE: Final = 1_000
 _LIMIT: Final = 50
 
 
@@ -71,15 +72,26 @@ def listed(
     page: Callable[..., Call[Page[Record]]],
     limit: int | None,
     text: Callable[[Iterable[Record]], str],
+    identity: Callable[[Record], str],
+    keeps: Callable[[Record], bool] | None = None,
 ) -> Answer:
-    """Returns up to *limit* entries, called *name*; *text* writes their records for people."""
+    """Returns up to *limit* entries, called *name*; *text* writes their records for people.
+
+    `--quiet` prints the *identity* of each. Entries that *keeps* does not keep are passed over.
+    """
     # One entry beyond the limit shows that there are more.
     stop = None if limit is None else limit + 1
-    pages = entries(authority, name, page, min(stop or _PAGE, _PAGE))
+    if keeps is None:
+        pages = entries(authority, name, page, min(stop or _PAGE, _PAGE))
+    else:
+        every = entries(authority, name, page, _LARGE_PAGE)
+        pages = (entry for entry in every if keeps(entry.record))
     listing = list(itertools.islice(pages, stop))
     note = "" if listing else f"There are no {name}."
     if stop is not None and len(listing) == stop:
         listing.pop()
         note = f"There are more {name}: --all shows them, --limit more of them."
     document = {name: [to_dict(entry.message) for entry in listing]}
-    return Answer(document, text(entry.record for entry in listing) if listing else "", note)
+    records = [entry.record for entry in listing]
+    brief = "\n".join(map(identity, records))
+    return Answer(document, text(records) if records else "", note, brief=brief)

@@ -4,34 +4,44 @@ from __future__ import annotations
 
 import json
 import unicodedata
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from enum import Enum
-from typing import Any
+from typing import Any, Final
 
 from google.protobuf.json_format import MessageToDict
 from google.protobuf.message import Message
 
+from keyauthority.cli.options import Options
+from keyauthority.cli.terminal import columns, heading, styled
 from keyauthority.client.admin import Receipt
+
+_CUT_SHORT: Final = frozenset({"NAME", "BY", "WHO", "DETAILS", "FOR", "CREDITS", "USED"})
+_NARROWEST: Final = 10
 
 
 @dataclass(frozen=True, slots=True)
 class Answer:
     """The result of a command: *document* for programs, *text* for people.
 
-    *note* is for people too, on standard error. *exit_code* is 1 if the answer is no.
+    *note* is for people too, on standard error. *brief* is what `--quiet` prints: ids, a new secret or
+    nothing; None is the text. *exit_code* is 1 if the answer is no.
     """
 
     document: Message | dict[str, Any]
     text: str
     note: str = ""
     exit_code: int = 0
+    brief: str | None = None
 
-    def json(self) -> str:
-        """Returns the document as JSON, on several lines."""
-        document = to_dict(self.document) if isinstance(self.document, Message) else self.document
-        return json.dumps(document, indent=2)
+    def printed(self, options: Options) -> str:
+        """Returns what *options* print of it: a JSON document on several lines, or text."""
+        if options.json:
+            message = self.document
+            document = to_dict(message) if isinstance(message, Message) else message
+            return json.dumps(document, indent=2)
+        return self.text if self.brief is None or not options.quiet else self.brief
 
 
 def to_dict(message: Message) -> dict[str, Any]:
@@ -43,10 +53,16 @@ def to_dict(message: Message) -> dict[str, Any]:
 
 
 def table(headings: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    """Returns left-aligned columns under *headings*."""
+    """Returns left-aligned columns under *headings*.
+
+    On a terminal that is too narrow, columns of names and remarks are cut short, ids never.
+    """
     lines = [list(headings), *([printable(cell) for cell in row] for row in rows)]
     widths = [max(map(_width, column)) for column in zip(*lines, strict=True)]
-    return "\n".join(_line(cells, widths) for cells in lines)
+    _narrow(lines, widths, columns())
+    first, *others = lines
+    body = (_line(cells, widths, styled) for cells in others)
+    return "\n".join((heading(_line(first, widths)), *body))
 
 
 def details(fields: Iterable[tuple[str, str]]) -> str:
@@ -104,11 +120,37 @@ def entry_count(number: int) -> str:
     return "1 entry" if number == 1 else f"{number:,} entries"
 
 
-def _line(cells: Sequence[str], widths: Sequence[int]) -> str:
-    padded = (
-        cell + " " * (width - _width(cell)) for cell, width in zip(cells, widths, strict=True)
-    )
-    return "  ".join(padded).rstrip()
+def _narrow(lines: Sequence[list[str]], widths: list[int], room: int | None) -> None:
+    # The widest of the columns that may be cut gives way first.
+    places = [place for place, name in enumerate(lines[0]) if name in _CUT_SHORT]
+    while room is not None and sum(widths) + 2 * (len(widths) - 1) > room:
+        widest = max(places, key=lambda place: widths[place], default=None)
+        if widest is None or widths[widest] <= _NARROWEST:
+            return
+        widths[widest] -= 1
+        for cells in lines[1:]:
+            cells[widest] = _cut(cells[widest], widths[widest])
+
+
+def _cut(text: str, width: int) -> str:
+    if _width(text) <= width:
+        return text
+    text = text.removesuffix("…")
+    while _width(text) > width - 1:
+        text = text[:-1]
+    return f"{text}…"
+
+
+def _line(cells: Sequence[str], widths: Sequence[int], style: Callable[[str], str] = str) -> str:
+    # The padding of the last cell is left out, and a style must not be in the way of that.
+    last = len(cells) - 1
+    while last > 0 and not cells[last]:
+        last -= 1
+    padded = [
+        style(cell) + " " * (width - _width(cell))
+        for cell, width in zip(cells, widths, strict=True)
+    ]
+    return "  ".join((*padded[:last], style(cells[last])))
 
 
 def _width(text: str) -> int:

@@ -40,6 +40,7 @@ def add(authority: Authority) -> Answer:
         reply,
         f"Added pepper version {pepper.version}. When every replica has the new keyring file: "
         f"keyauthority peppers activate {pepper.version}",
+        brief=str(pepper.version),
     )
 
 
@@ -49,7 +50,7 @@ def add(authority: Authority) -> Answer:
 def activate(authority: Authority, version: int) -> Answer:
     """Hash new secrets with VERSION."""
     reply, _ = authority.call(operations.activate_pepper(version))
-    return Answer(reply, f"Pepper version {version} is active.")
+    return Answer(reply, f"Pepper version {version} is active.", brief="")
 
 
 @command.command()
@@ -58,4 +59,4 @@ def activate(authority: Authority, version: int) -> Answer:
 def retire(authority: Authority, version: int) -> Answer:
     """Retire VERSION, which no secret may use any more."""
     reply, _ = authority.call(operations.retire_pepper(version))
-    return Answer(reply, f"Pepper version {version} is retired.")
+    return Answer(reply, f"Pepper version {version} is retired.", brief="")

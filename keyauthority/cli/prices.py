@@ -75,7 +75,7 @@ def import_prices(authority: Authority, file: Path) -> Answer:
 @with_authority
 def list_prices(authority: Authority, limit: int | None) -> Answer:
     """List all prices, the newest first."""
-    return listed(authority, "prices", prices.page, limit, _table)
+    return listed(authority, "prices", prices.page, limit, _table, lambda price: price.id)
 
 
 def _set(authority: Authority, rows: Sequence[NewPrice]) -> Answer:
@@ -85,7 +85,7 @@ def _set(authority: Authority, rows: Sequence[NewPrice]) -> Answer:
     sentence = f"Set {count(added, 'price')}"
     if others:
         sentence += f"; {others:,} {'was' if others == 1 else 'were'} there already"
-    return Answer(reply, f"{sentence}. {spread(changed.receipt)}")
+    return Answer(reply, f"{sentence}. {spread(changed.receipt)}", brief="")
 
 
 def _table(records: Iterable[Price]) -> str:

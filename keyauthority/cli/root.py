@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import importlib
-from dataclasses import dataclass
-from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 import click
+from click.shell_completion import CompletionItem
 
-from keyauthority.cli.values import DURATION, FILE, is_text, setting
+from keyauthority.cli.faults import asks_for_json, errors_as_json
+from keyauthority.cli.options import Options, add_common_options, common_options
+from keyauthority.cli.values import is_text
 from keyauthority.domain.secrets import secret_within
 
 if TYPE_CHECKING:
@@ -22,27 +23,20 @@ GROUPS: Final = {
     "verify": "Ask whether a secret is accepted.",
     "ledger": "Top up, adjust and refund credits, and read and prove the ledger.",
     "prices": "Set, import and list what requests cost.",
-    "workspaces": "Create, suspend and resume workspaces.",
+    "workspaces": "Create, rename, suspend and resume workspaces.",
     "callers": "Create and revoke those who may call the authority.",
     "audit": "Read, export and prune the record of who did what.",
+    "status": "Show whether the authority answers, and what it is busy with.",
+    "whoami": "Show who the token is, and what it may do.",
+    "doctor": "Look for what is wrong with this machine's settings, and say what to mend.",
     "sessions": "List the verifiers that may answer from their caches.",
     "db": "Migrate the database, set the length of leases, begin an epoch after a restore.",
     "peppers": "Add, activate and retire what secrets are hashed with.",
+    "verifier-check": "Check a verifier that is written in another language.",
+    "completion": "Print what makes a shell complete commands and options.",
 }
 
-
-@dataclass(frozen=True, slots=True)
-class Options:
-    """The options before the group: the form of answers, and which authority to call by which token."""
-
-    json: bool
-    address: str
-    data_dir: Path
-    token_file: Path
-    tls_ca: Path | None
-    tls_client_cert: Path | None
-    tls_client_key: Path | None
-    timeout: timedelta
+_JSON: Final = "keyauthority.cli.json"
 
 
 class Root(click.Group):
@@ -54,12 +48,37 @@ class Root(click.Group):
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         if cmd_name not in GROUPS:
             return None
-        command: click.Command = importlib.import_module(f"keyauthority.cli.{cmd_name}").command
+        module = f"keyauthority.cli.{cmd_name.replace('-', '_')}"
+        command: click.Command = importlib.import_module(module).command
+        add_common_options(self, command)
         return command
+
+    def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem]:
+        # Without loading them, as click would.
+        names = [name for name in GROUPS if name.startswith(incomplete)]
+        commands = [CompletionItem(name, help=GROUPS[name]) for name in names]
+        return [*commands, *click.Command.shell_complete(self, ctx, incomplete)]
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         with formatter.section("Commands"):
             formatter.write_dl(list(GROUPS.items()))
+
+    def make_context(
+        self,
+        info_name: str | None,
+        args: list[str],
+        parent: click.Context | None = None,
+        **extra: Any,
+    ) -> click.Context:
+        wanted = asks_for_json(args)
+        with errors_as_json(wanted):
+            context = super().make_context(info_name, args, parent, **extra)
+        context.meta[_JSON] = wanted
+        return context
+
+    def invoke(self, ctx: click.Context) -> Any:
+        with errors_as_json(ctx.meta[_JSON]):
+            return super().invoke(ctx)
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         if any(map(secret_within, args)):
@@ -74,48 +93,25 @@ class Root(click.Group):
 
 
 @click.command(cls=Root)
-@click.option("--json", is_flag=True, help="Print one JSON document instead of text for people.")
-@setting(
-    "--address",
-    "Where the authority listens; also unix:/PATH. Several replicas are separated by commas.",
-    metavar="HOST:PORT[,...]",
-    default="127.0.0.1:50051",
-)
-@setting("--data-dir", "The authority's folder.", type=FILE, default=Path("data"))
-@setting(
-    "--token-file",
-    "The file with the token to call with. [default: root.token in the data directory]",
-    type=FILE,
-)
-@setting(
-    "--tls-ca", "Use TLS, and trust the certificate authorities in this file (PEM).", type=FILE
-)
-@setting("--tls-client-cert", "The client's certificate chain (PEM).", type=FILE)
-@setting("--tls-client-key", "The private key of that certificate (PEM).", type=FILE)
-@setting("--timeout", "How long to wait for each answer.", type=DURATION, default="10s")
+@common_options
 @click.version_option(package_name="opentoken-keyauthority", message="%(prog)s %(version)s")
 @click.pass_context
-def root(ctx: click.Context, /, data_dir: Path, token_file: Path | None, **options: Any) -> None:
+def root(ctx: click.Context, /, token_file: Path | None, **options: Any) -> None:
     """Issue, verify and revoke API keys.
 
-    Options stand before the command: keyauthority --json keys list.
-    Exit status: 0 done, 1 refused or failed, 2 usage.
+    The options below may stand anywhere on the line: keyauthority keys list --json.
+
+    Exit status: 0 done, 1 refused or failed, 2 usage. With --json an error is one document, too, on
+    standard error.
     """
-    if token_file is not None and secret_within(str(token_file)):
-        raise click.UsageError(
-            "--token-file (KEYAUTHORITY_TOKEN_FILE) must name the file with the token, not hold it"
-        )
-    token_file = token_file or data_dir / "root.token"
-    ctx.obj = Options(data_dir=data_dir, token_file=token_file, **options)
+    ctx.obj = Options(named_token_file=token_file, **options)
 
 
 @root.result_callback()
 @click.pass_obj
 def _print(options: Options, /, answer: Answer, **_options: Any) -> None:
-    if options.json:
-        click.echo(answer.json())
-    elif answer.text:
-        click.echo(answer.text)
-    if answer.note and not options.json:
+    if text := answer.printed(options):
+        click.echo(text)
+    if answer.note and not (options.json or options.quiet):
         click.echo(answer.note, err=True)
     click.get_current_context().exit(answer.exit_code)

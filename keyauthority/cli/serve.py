@@ -9,8 +9,9 @@ import click
 
 from keyauthority.base.process.settings import LOG_LEVELS, SettingsError
 from keyauthority.base.relational.location import Location
-from keyauthority.cli.values import DURATION, FILE, database_option, setting
+from keyauthority.cli.values import DURATION, FILE, SCOPE_RULES, database_option, setting
 from keyauthority.config import CHARGES_PER_SECOND, CONNECTIONS, Settings
+from keyauthority.scopes.catalogue import default_catalogue
 from keyauthority.server import run
 
 
@@ -50,6 +51,14 @@ from keyauthority.server import run
     "--max-charges-per-second",
     "Charges that one caller may bring, in each process.",
     default=CHARGES_PER_SECOND,
+)
+@setting(
+    "--scope-rules",
+    "What keys with scopes may do, where Envoy asks: the gateways' file. off: the upstream judges scopes.",
+    metavar="FILE|off",
+    type=SCOPE_RULES,
+    default=default_catalogue,
+    show_default="the rules that ship",
 )
 @setting(
     "--audit-retention",

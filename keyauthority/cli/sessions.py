@@ -34,9 +34,9 @@ def list_sessions(authority: Authority) -> Answer:
             session.caller_name or "(the authority)",
             session.name,
             moment(session.create_time),
-            f"{_seconds(_silence(session))} ago",
+            f"{seconds(silence(session))} ago",
             f"{session.revision} of {sessions.revision}",
-            _seconds(session.lease) if session.lease else "none",
+            seconds(session.lease) if session.lease else "none",
             str(session.times_late or ""),
             _state(session, sessions),
         )
@@ -45,20 +45,22 @@ def list_sessions(authority: Authority) -> Answer:
     return Answer(
         reply,
         table(_HEADINGS, rows),
-        f"Leases last {_seconds(sessions.lease)}; a change waits for a verifier "
-        f"{_seconds(sessions.longest_wait)} at most.",
+        f"Leases last {seconds(sessions.lease)}; a change waits for a verifier "
+        f"{seconds(sessions.longest_wait)} at most.",
     )
 
 
-def _silence(session: Session) -> timedelta:
+def silence(session: Session) -> timedelta:
+    """Returns how long ago the session last synchronised."""
     return max(datetime.now(UTC) - session.sync_time, timedelta())
 
 
 def _state(session: Session, sessions: Sessions) -> str:
-    if _silence(session) > sessions.lease:
+    if silence(session) > sessions.lease:
         return "silent"
     return "slow" if session.revision < sessions.revision else ""
 
 
-def _seconds(length: timedelta) -> str:
+def seconds(length: timedelta) -> str:
+    """Returns the length in seconds, with three digits."""
     return f"{length.total_seconds():.3g} s"

@@ -14,6 +14,7 @@ import click
 from keyauthority.base.relational.location import parse_location
 from keyauthority.config import parse_duration
 from keyauthority.pricing import amounts
+from keyauthority.scopes.catalogue import load_catalogue
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 Value = TypeVar("Value")
@@ -28,9 +29,8 @@ _MOST_INPUT: Final = 1 << 16
 def setting(flag: str, help_text: str, **attributes: Any) -> Callable[[Command], Command]:
     """Returns an option that a variable may set instead: `--tls-ca`, or KEYAUTHORITY_TLS_CA."""
     variable = f"KEYAUTHORITY{flag.removeprefix('-').replace('-', '_').upper()}"
-    return click.option(
-        flag, help=help_text, envvar=variable, show_envvar=True, show_default=True, **attributes
-    )
+    shown = {"show_envvar": True, "show_default": True, **attributes}
+    return click.option(flag, help=help_text, envvar=variable, **shown)
 
 
 class Parsed(click.ParamType[Value]):
@@ -83,6 +83,7 @@ CREDITS: Final = Parsed("credits", amounts.parse)
 DURATION: Final = Parsed("duration", parse_duration)
 MOMENT: Final = Parsed("time", parse_moment)
 ZONE: Final = Parsed("zone", _parse_zone)
+SCOPE_RULES: Final = Parsed("file|off", load_catalogue)
 LABEL: Final = Parsed("key=value", _parse_label)
 
 database_option: Final = setting(

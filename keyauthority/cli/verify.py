@@ -28,7 +28,7 @@ def command(authority: Authority) -> Answer:
             "on this machine"
         ) from None
     refused = verification.verdict is not Verdict.VALID
-    return Answer(reply, _text(verification), exit_code=int(refused))
+    return Answer(reply, _text(verification), exit_code=int(refused), brief="")
 
 
 def _text(verification: Verification) -> str:

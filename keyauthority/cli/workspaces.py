@@ -1,4 +1,4 @@
-"""`keyauthority workspaces`: create, suspend and resume workspaces."""
+"""`keyauthority workspaces`: create, rename, suspend and resume workspaces."""
 
 from __future__ import annotations
 
@@ -8,15 +8,16 @@ import click
 
 from keyauthority.cli.authority import Authority, with_authority
 from keyauthority.cli.listing import listed, listing_options
+from keyauthority.cli.names import WORKSPACE
 from keyauthority.cli.output import Answer, details, moment, named, spread, table
 from keyauthority.client.admin import Workspace, workspaces
 
-_workspace_id = click.argument("workspace_id", metavar="ID")
+_workspace_id = click.argument("workspace_id", metavar="WORKSPACE", type=WORKSPACE)
 
 
 @click.group()
 def command() -> None:
-    """Create, suspend and resume workspaces: the tenants that own keys and are billed."""
+    """Create, rename, suspend and resume workspaces: the tenants that own keys and are billed."""
 
 
 @command.command()
@@ -25,7 +26,8 @@ def command() -> None:
 def create(authority: Authority, name: str) -> Answer:
     """Create a workspace called NAME."""
     reply, workspace = authority.call(workspaces.create(name))
-    return Answer(reply, f"Created {named(workspace.id, workspace.name)}.")
+    sentence = f"Created {named(workspace.id, workspace.name)}."
+    return Answer(reply, sentence, brief=workspace.id)
 
 
 @command.command()
@@ -50,7 +52,20 @@ def get(authority: Authority, workspace_id: str) -> Answer:
 @with_authority
 def list_workspaces(authority: Authority, limit: int | None) -> Answer:
     """List workspaces, newest first."""
-    return listed(authority, "workspaces", workspaces.page, limit, _table)
+    return listed(authority, "workspaces", workspaces.page, limit, _table, lambda one: one.id)
+
+
+@command.command()
+@_workspace_id
+@click.argument("name")
+@click.option("--etag", default="", help="Rename it only if it still has this etag.")
+@with_authority
+def rename(authority: Authority, workspace_id: str, name: str, etag: str) -> Answer:
+    """Call a workspace NAME from now on. Its id stays."""
+    call = workspaces.update(workspace_id, name=name, etag=etag)
+    reply, changed = authority.call(call)
+    renamed = named(workspace_id, changed.record.name)
+    return Answer(reply, f"It is {renamed} now. {spread(changed.receipt)}", brief="")
 
 
 @command.command()
@@ -73,7 +88,7 @@ def _suspend(authority: Authority, workspace_id: str, *, suspended: bool) -> Ans
     reply, changed = authority.call(workspaces.update(workspace_id, suspended=suspended))
     workspace = changed.record
     sentence = f"{named(workspace.id, workspace.name)} is {_state(workspace)}."
-    return Answer(reply, f"{sentence} {spread(changed.receipt)}")
+    return Answer(reply, f"{sentence} {spread(changed.receipt)}", brief="")
 
 
 def _table(records: Iterable[Workspace]) -> str:

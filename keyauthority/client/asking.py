@@ -99,7 +99,7 @@ class Asking:
 
     def _begin(self, question: Question) -> None:
         if not self._batches_of(question).join(question):
-            waiters = self._calls.end(question.digest)
+            waiters = self._calls.withdraw(question.digest)
             self._counters.shed += len(waiters)
             _resolve(waiters, VerificationUnavailable("too many secrets wait for a verdict"))
 
@@ -120,10 +120,12 @@ class Asking:
         """Asks about *questions* in one call; returns those that have to be asked about alone."""
         awaited = []
         for question in questions:
-            if self._is_awaited(question):
-                awaited.append(question)
-            else:
+            waiters = self._calls.send(question.digest)
+            # If all who asked have given up, the place is for a question that somebody waits for.
+            if all(waiter.done() for waiter in waiters):
                 self._answer(question, _ABANDONED)
+            else:
+                awaited.append(question)
         if not awaited:
             return ()
         try:
@@ -136,10 +138,6 @@ class Asking:
         for question, answer in zip(awaited, answers, strict=True):
             self._answer(question, answer)
         return ()
-
-    def _is_awaited(self, question: Question) -> bool:
-        # If all who asked have given up, the place is for a question that somebody waits for.
-        return any(not waiter.done() for waiter in self._calls.running(question.digest))
 
     def _answer(self, question: Question, answer: Answer) -> None:
         # The call answers those who came before it. Those who came meanwhile wait for the next one.
@@ -154,7 +152,7 @@ class Asking:
         if hit is None:
             self._begin(question)
         else:
-            _resolve(self._calls.end(digest), hit)
+            _resolve(self._calls.withdraw(digest), hit)
 
 
 def _resolve(waiters: Iterable[Waiter], answer: Answer) -> None:

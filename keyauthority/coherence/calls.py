@@ -12,33 +12,42 @@ class Calls(Generic[Waiter]):
 
     A request may take the verdict only of a call that was sent after it arrived: what an earlier call
     read may have changed before the request came. A request that finds a call running waits for the
-    next one.
+    next one. All that come before a call is sent share it, however long it waits for its turn.
     """
 
     def __init__(self) -> None:
-        self._running: dict[bytes, list[Waiter]] = {}
         self._next: dict[bytes, list[Waiter]] = {}
+        self._running: dict[bytes, list[Waiter]] = {}
 
     def arrive(self, digest: bytes, waiter: Waiter) -> bool:
-        """Takes in a request; returns whether its call is to be sent now, else it is the next one."""
-        if digest in self._running:
-            self._next.setdefault(digest, []).append(waiter)
-            return False
-        self._running[digest] = [waiter]
-        return True
+        """Takes in a request; returns whether its call has to be sent.
 
-    def running(self, digest: bytes) -> list[Waiter]:
-        """Returns the requests that will take the answer of the running call."""
-        return self._running[digest]
+        Else that is known: another request waits for the same call, or the running one ends before.
+        """
+        waiters = self._next.get(digest)
+        if waiters is not None:
+            waiters.append(waiter)
+            return False
+        self._next[digest] = [waiter]
+        return digest not in self._running
+
+    def send(self, digest: bytes) -> list[Waiter]:
+        """Notes that a call is sent in this step; returns all requests that will take its answer.
+
+        A call that failed may be sent again before it has ended.
+        """
+        waiters = self._running.setdefault(digest, [])
+        waiters += self._next.pop(digest, ())
+        return waiters
 
     def end(self, digest: bytes) -> list[Waiter]:
         """Ends the running call; returns the requests that take its answer. `proceed` has to follow."""
         return self._running.pop(digest)
 
     def proceed(self, digest: bytes) -> bool:
-        """Makes the next call the running one; returns False if no request waits for it."""
-        waiters = self._next.pop(digest, None)
-        if waiters is None:
-            return False
-        self._running[digest] = waiters
-        return True
+        """Returns whether a request waits for the next call, which has to be sent then, or withdrawn."""
+        return digest in self._next
+
+    def withdraw(self, digest: bytes) -> list[Waiter]:
+        """Takes back the next call, which was not sent; returns the requests that waited for it."""
+        return self._next.pop(digest)

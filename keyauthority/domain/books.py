@@ -132,7 +132,12 @@ class Books:
         self._fence = fence
         self._now = now
         self._changes: Gathering[_Call, _Made | Exception] = Gathering(
-            self._make, size=lambda call: call.size, most=TOGETHER, at_once=store.changes_at_once
+            self._make,
+            size=lambda call: call.size,
+            most=TOGETHER,
+            # Two batches would only wait for one another's locks, and commit twice.
+            at_once=1,
+            beside=store.changes_at_once - 1,
         )
         self._posts = asyncio.Semaphore(POSTS)
         self._posts_in_force = asyncio.Semaphore(POSTS_IN_FORCE)
@@ -207,13 +212,51 @@ class Books:
             if outcomes and self._now() >= end:
                 break
             # What is alone needs no savepoint: its failure rolls back the transaction.
-            run = _run_beside_others if len(calls) > 1 else _run
+            run = self._run_beside_others if len(calls) > 1 else self._run_alone
             outcomes.append(await run(tx, call))
-        revisions = iter(await _finish(tx, [run for run in outcomes if isinstance(run, _Run)]))
+        revisions = iter(await self._finish(tx, [run for run in outcomes if isinstance(run, _Run)]))
         return [
             _Made(outcome.result, next(revisions)) if isinstance(outcome, _Run) else outcome
             for outcome in outcomes
         ]
+
+    @staticmethod
+    async def _run_alone(tx: Transaction, call: _Call) -> _Run:
+        change = Change(tx, call.actor)
+        result = await call.work(change)
+        if change.altered and not call.fenced:
+            raise RuntimeError("a work that alters verdicts is one for `change`")
+        return _Run(change, result, call.fenced)
+
+    @classmethod
+    async def _run_beside_others(cls, tx: Transaction, call: _Call) -> _Run | Exception:
+        try:
+            async with tx.savepoint():
+                return await cls._run_alone(tx, call)
+        except Exception as error:  # noqa: BLE001  # its caller gets it
+            return error
+
+    @staticmethod
+    async def _finish(tx: Transaction, runs: Sequence[_Run]) -> list[int]:
+        """Numbers the alterations and writes the audit; returns the revision that each waits for.
+
+        A work that alters nothing waits for the last one; 0: for none.
+        """
+        subjects = [subject for run in runs for subject in run.change.altered]
+        last = 0
+        if subjects:
+            last = await tx.feed.advance(subjects)
+        elif any(run.fenced for run in runs):
+            last = (await tx.feed.head()).revision
+        before = last - len(subjects)
+        entries: list[AuditEntry] = []
+        revisions = []
+        for run in runs:
+            entries += run.change.entries(before + 1)
+            before += len(run.change.altered)
+            revisions.append(before if run.change.altered else last * run.fenced)
+        await tx.audit.append(entries)
+        return revisions
 
 
 @dataclass(frozen=True, slots=True)
@@ -222,44 +265,6 @@ class _Run:
     change: Change
     result: Any
     fenced: bool
-
-
-async def _run(tx: Transaction, call: _Call) -> _Run:
-    change = Change(tx, call.actor)
-    result = await call.work(change)
-    if change.altered and not call.fenced:
-        raise RuntimeError("a work that alters verdicts is one for `change`")
-    return _Run(change, result, call.fenced)
-
-
-async def _run_beside_others(tx: Transaction, call: _Call) -> _Run | Exception:
-    try:
-        async with tx.savepoint():
-            return await _run(tx, call)
-    except Exception as error:  # noqa: BLE001  # its caller gets it
-        return error
-
-
-async def _finish(tx: Transaction, runs: Sequence[_Run]) -> list[int]:
-    """Numbers the alterations and writes the audit; returns the revision that each waits for.
-
-    A work that alters nothing waits for the last one; 0: for none.
-    """
-    subjects = [subject for run in runs for subject in run.change.altered]
-    last = 0
-    if subjects:
-        last = await tx.feed.advance(subjects)
-    elif any(run.fenced for run in runs):
-        last = (await tx.feed.head()).revision
-    before = last - len(subjects)
-    entries: list[AuditEntry] = []
-    revisions = []
-    for run in runs:
-        entries += run.change.entries(before + 1)
-        before += len(run.change.altered)
-        revisions.append(before if run.change.altered else last * run.fenced)
-    await tx.audit.append(entries)
-    return revisions
 
 
 async def _posted(tx: Transaction, work: Postings[Result]) -> tuple[Result, int]:

@@ -25,7 +25,7 @@ class Gathering(Generic[Item, Result]):
     """Has what waits done in batches.
 
     An item larger than a batch goes alone. It waits for the batch of the others that wait, and these
-    wait for one such item at most; for none where several batches are under way at a time.
+    wait for one such item at most; for none where several are under way at a time.
 
     Args:
         work: Does the first items of a batch, as many as it has the time for but at least one: all of
@@ -33,6 +33,8 @@ class Gathering(Generic[Item, Result]):
         size: How large an item is.
         most: How large a batch is at most, unless it is one item.
         at_once: How many batches are under way at a time.
+        beside: How many larger items are under way beside these. 0: they are among them, and leave
+            one to the others where there are several.
     """
 
     def __init__(
@@ -42,16 +44,17 @@ class Gathering(Generic[Item, Result]):
         size: Callable[[Item], int],
         most: int,
         at_once: int,
+        beside: int = 0,
     ) -> None:
         self._work = work
         self._size = size
         self._most = most
-        self._at_once = at_once
+        self._most_lanes = at_once + beside
         self._small: deque[Waiting[Item, Result]] = deque()
         self._large: deque[Waiting[Item, Result]] = deque()
         self._was_small = False
-        # One lane is always for the others, unless there is only one.
-        self._large_room = max(at_once - 1, 1)
+        self._small_room = at_once
+        self._large_room = beside or max(at_once - 1, 1)
         self._lanes: set[asyncio.Task[Any]] = set()
 
     async def do(self, item: Item) -> Result:
@@ -62,7 +65,7 @@ class Gathering(Generic[Item, Result]):
         """
         future: asyncio.Future[Result] = asyncio.get_running_loop().create_future()
         (self._small if self._is_small(item) else self._large).append((item, future))
-        if len(self._lanes) < self._at_once:
+        if len(self._lanes) < self._most_lanes:
             lane = asyncio.create_task(self._run())
             self._lanes.add(lane)
             lane.add_done_callback(self._lanes.discard)
@@ -71,20 +74,26 @@ class Gathering(Generic[Item, Result]):
     async def _run(self) -> None:
         while batch := self._next():
             is_large = not self._is_small(batch[0][0])
-            self._large_room -= is_large
+            self._take_room(is_large, 1)
             try:
                 done = await self._do(batch)
                 # There was no time for the others: they are the first of the next batch.
                 self._small.extendleft(reversed(batch[done:]))
                 del batch[done:]
             finally:
-                self._large_room += is_large
+                self._take_room(is_large, -1)
                 # Left over only if this task was cancelled.
                 for _, future in batch:
                     future.cancel()
         # In the step that found nothing waiting: what arrives in the next one gets a lane.
         if (lane := asyncio.current_task()) is not None:
             self._lanes.discard(lane)
+
+    def _take_room(self, is_large: bool, number: int) -> None:
+        if is_large:
+            self._large_room -= number
+        else:
+            self._small_room -= number
 
     def _is_small(self, item: Item) -> bool:
         return self._size(item) <= self._most
@@ -107,7 +116,7 @@ class Gathering(Generic[Item, Result]):
     def _next_small(self) -> Batch[Item, Result]:
         batch: Batch[Item, Result] = []
         room = self._most
-        while self._small:
+        while self._small and self._small_room:
             item, future = self._small[0]
             if not future.done():
                 room -= self._size(item)

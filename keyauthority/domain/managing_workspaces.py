@@ -9,7 +9,7 @@ from keyauthority.domain.books import Books, Change
 from keyauthority.domain.callers import Actor
 from keyauthority.domain.errors import workspace_not_found
 from keyauthority.domain.facts import Action, Fact
-from keyauthority.domain.repositories import Cursor, Transaction
+from keyauthority.domain.repositories import Cursor
 from keyauthority.domain.sessions import Receipt
 from keyauthority.domain.workspaces import Workspace
 
@@ -43,7 +43,8 @@ class ManagingWorkspaces:
 
     async def get(self, workspace_id: str) -> Workspace:
         """Returns the workspace; raises `WORKSPACE_NOT_FOUND`."""
-        return await self._books.read(lambda tx: _existing(tx, workspace_id))
+        workspace = await self._books.read(lambda tx: tx.workspaces.get(workspace_id))
+        return _existing(workspace, workspace_id)
 
     async def get_all(self, workspace_ids: Sequence[str]) -> list[Workspace]:
         """Returns those of the workspaces that exist, in order; raises `FIELD_INVALID`."""
@@ -70,7 +71,7 @@ class ManagingWorkspaces:
         """
 
         async def work(change: Change) -> Workspace:
-            before = await _existing(change.tx, workspace_id)
+            before = _existing(await change.tx.workspaces.to_change(workspace_id), workspace_id)
             etags.check(etag, before.id, before.version)
             after = before.updated(
                 change.tx.time,
@@ -85,8 +86,7 @@ class ManagingWorkspaces:
         return await self._books.change(actor, work)
 
 
-async def _existing(tx: Transaction, workspace_id: str) -> Workspace:
-    workspace = await tx.workspaces.get(workspace_id)
+def _existing(workspace: Workspace | None, workspace_id: str) -> Workspace:
     if workspace is None:
         raise workspace_not_found(workspace_id)
     return workspace

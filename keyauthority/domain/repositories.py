@@ -100,7 +100,10 @@ class Workspaces(Protocol):
     """The workspaces, within one transaction."""
 
     async def get(self, workspace_id: str) -> Workspace | None:
-        """Returns the workspace; a changing transaction locks it until its end."""
+        """Returns the workspace; nobody changes it before a changing transaction ends."""
+
+    async def to_change(self, workspace_id: str) -> Workspace | None:
+        """Returns the workspace, locked for `update`."""
 
     async def get_all(self, workspace_ids: Iterable[str]) -> dict[str, Workspace]:
         """Returns those of *workspace_ids* that exist, without locks."""

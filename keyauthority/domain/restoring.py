@@ -208,7 +208,7 @@ async def _create_workspace(change: Change, entry: AuditEntry, replayed: Replaye
 
 
 async def _suspend(change: Change, entry: AuditEntry, replayed: Replayed) -> None:
-    workspace = await change.tx.workspaces.get(entry.subject)
+    workspace = await change.tx.workspaces.to_change(entry.subject)
     if workspace is None:
         replayed.missing = _with(replayed.missing, entry.subject)
         return

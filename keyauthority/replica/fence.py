@@ -22,7 +22,23 @@ from keyauthority.replica.metrics import ReplicaMetrics
 from keyauthority.replica.watch import Watch
 
 POLL: Final = 0.01
-"""Seconds between two looks at the sessions, which may have acknowledged to another process."""
+"""Seconds between two looks at the sessions, at most: they may have acknowledged to another process."""
+
+SHORTEST: Final = 0.002
+"""The same, at least."""
+
+REST: Final = 4
+"""How many times as long as a look the pause after it is: looks take a fifth of the time at most."""
+
+
+def pause_after(look: float) -> float:
+    """Returns for how many seconds to pause after a look that took *look* seconds.
+
+    Where looks are quick, acknowledgements to other processes are seen soon; where much is under way,
+    looks don't add to it.
+    """
+    return min(max(REST * look, SHORTEST), POLL)
+
 
 log = structlog.get_logger()
 
@@ -48,7 +64,8 @@ class SessionFence:
         lateness: Shortens the leases of verifiers that changes wait for.
         now: The clock of leases.
         metrics: Where waits are counted.
-        poll: Seconds between two looks at the sessions that nothing brings forward.
+        pause_after: How long to pause after a look, which took so long, unless something brings the next
+            one forward. Seconds.
     """
 
     def __init__(
@@ -58,7 +75,7 @@ class SessionFence:
         lateness: Lateness,
         now: Callable[[], float],
         metrics: ReplicaMetrics,
-        poll: float = POLL,
+        pause_after: Callable[[float], float] = pause_after,
     ) -> None:
         self.settled = -math.inf
         """The time until which leases may be in force that the books know nothing of."""
@@ -71,7 +88,7 @@ class SessionFence:
         self._watch = watch
         self._now = now
         self._metrics = metrics
-        self._poll = poll
+        self._pause_after = pause_after
         self._due = asyncio.Event()
         self._waiting: list[_Waiting] = []
         # Of the oldest revision waited for: how many sessions were behind at the last look, and how
@@ -134,12 +151,14 @@ class SessionFence:
         return receipt
 
     async def _look(self) -> None:
+        loop = asyncio.get_running_loop()
         while self._waiting:
             self._due.clear()
             self._heard = 0
             # A change that comes during this look may be committed after the sessions are read: it
             # waits for the next look.
             waiting = list(self._waiting)
+            began = loop.time()
             try:
                 self._judge(waiting, await self._sessions.standing())
             except Exception as error:
@@ -148,7 +167,7 @@ class SessionFence:
                 if self.closing:
                     self._give_up(waiting, error)
             with suppress(TimeoutError):
-                async with asyncio.timeout(self._poll):
+                async with asyncio.timeout(self._pause_after(loop.time() - began)):
                     await self._due.wait()
         self._oldest = math.inf
 

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from typing import Any, Final, TypeAlias
 
 import grpc.aio
-from google.protobuf.message import DecodeError
+from google.protobuf.message import DecodeError, Message
 
 from keyauthority.domain import limits
 from keyauthority.domain.callers import Person
@@ -71,6 +71,11 @@ async def read_message(context: Context) -> bytes:
     if message is grpc.aio.EOF:
         raise invalid("request", "is missing")
     return bytes(message)
+
+
+def encode(answer: Message | bytes) -> bytes:
+    """Returns *answer* serialised, as a method may have returned it already."""
+    return answer if type(answer) is bytes else answer.SerializeToString()  # type: ignore[union-attr]
 
 
 class StrangersMessages:

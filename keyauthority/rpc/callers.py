@@ -28,23 +28,26 @@ class CallerServicer:
             request.acts_for_people,
         )
         caller, token = await self._callers.create(actor, new)
-        return v1.CreateCallerResponse(caller=_caller(caller), token=token.reveal())
+        return v1.CreateCallerResponse(caller=caller_message(caller), token=token.reveal())
 
     async def ListCallers(
         self, request: v1.ListCallersRequest, actor: Actor
     ) -> v1.ListCallersResponse:
         page = self._pages.of(request, actor)
         callers, token = self._pages.cut(page, await self._callers.page(page.limit, page.cursor))
-        return v1.ListCallersResponse(callers=map(_caller, callers), next_page_token=token)
+        return v1.ListCallersResponse(callers=map(caller_message, callers), next_page_token=token)
 
     async def RevokeCaller(
         self, request: v1.RevokeCallerRequest, actor: Actor
     ) -> v1.RevokeCallerResponse:
         caller, receipt = await self._callers.revoke(actor, request.caller_id)
-        return v1.RevokeCallerResponse(caller=_caller(caller), receipt=convert.receipt(receipt))
+        return v1.RevokeCallerResponse(
+            caller=caller_message(caller), receipt=convert.receipt(receipt)
+        )
 
 
-def _caller(record: Caller) -> v1.Caller:
+def caller_message(record: Caller) -> v1.Caller:
+    """Returns the record as a message, which has no secret."""
     return v1.Caller(
         id=record.id,
         name=record.name,

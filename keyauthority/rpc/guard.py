@@ -80,22 +80,22 @@ class Guard:
         request_class: Any = GetMessageClass(rules.contract.input_type)
         if rules.contract.client_streaming:
             exchange: Handler = grpc.stream_stream_rpc_method_handler(
-                self._stream(rules, behave, None), request_class.FromString, _encode
+                self._stream(rules, behave, None), request_class.FromString, call.encode
             )
             return lambda _: exchange
         receive = self._receiving(rules, request_class)
         if rules.streams:
             stream = self._stream(rules, behave, receive)
-            watch: Handler = grpc.stream_stream_rpc_method_handler(stream, None, _encode)
+            watch: Handler = grpc.stream_stream_rpc_method_handler(stream, None, call.encode)
             return lambda _: watch
         if rules.changes:
             guarded = self._change(rules, behave, receive)
         else:
             guarded = self._read(rules, behave, receive)
-        unary: Handler = grpc.unary_unary_rpc_method_handler(guarded, None, _encode)
+        unary: Handler = grpc.unary_unary_rpc_method_handler(guarded, None, call.encode)
         # For strangers. The bytes on the wire are the same, but gRPC reads a unary request before it
         # calls the handler, and a stream only when the handler asks.
-        streamed: Handler = grpc.stream_unary_rpc_method_handler(guarded, None, _encode)
+        streamed: Handler = grpc.stream_unary_rpc_method_handler(guarded, None, call.encode)
         recognised = self._entrance.recognised
         if quick is not None:
             tally = self._metrics.of(rules.label)
@@ -239,11 +239,6 @@ class Guard:
             log.error("internal_error", method=rules.label, request_id=request_id, exc_info=failure)
             fault = KeyAuthorityError(Reason.INTERNAL, "internal error", request_id=request_id)
             await _abort(context, fault, request_id)
-
-
-def _encode(answer: Any) -> bytes:
-    # A method may return its answer serialised.
-    return answer if type(answer) is bytes else answer.SerializeToString()
 
 
 async def _abort(context: Context, error: KeyAuthorityError, request_id: str) -> None:

@@ -15,7 +15,7 @@ from keyauthority.domain import limits
 from keyauthority.domain.sessions import Head
 from keyauthority.domain.verdicts import Verification
 from keyauthority.replica.cached import CachedCaller, CachedVerdict
-from keyauthority.rpc.call import Context
+from keyauthority.rpc.call import Context, encode
 from keyauthority.rpc.service import Parts, Quick
 from keyauthority.rpc.verification import verify_response
 from keyauthority.v1.verification_service_pb2 import (
@@ -39,7 +39,7 @@ class Quickly:
     now: Callable[[], float]
     # Whether a caller that was in memory still is, at a time by that clock.
     holds: Callable[[CachedCaller, float], bool]
-    otherwise: Callable[[bytes, Context], Awaitable[Message]]
+    otherwise: Callable[[bytes, Context], Awaitable[Message | bytes]]
     # Called with the seconds of each call that `quick` answered.
     count_ok: Callable[[float], None]
 
@@ -72,8 +72,7 @@ class QuickHandler:
         if answer is not None:
             quickly.count_ok(time.perf_counter() - started)
             return answer
-        response = await quickly.otherwise(message, context)
-        return response.SerializeToString()
+        return encode(await quickly.otherwise(message, context))
 
 
 class _FromMemory:

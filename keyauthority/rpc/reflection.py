@@ -1,7 +1,8 @@
 """Server reflection, v1 and v1alpha: what grpcurl and its like ask for first.
 
 The package has v1alpha only. v1 is the same messages under another name; its descriptor is added to
-the pool, for clients that ask about reflection itself.
+the pool, for clients that ask about reflection itself. The pool of the Python runtime finds no methods
+by name, which `grpcurl describe Service.Method` and ghz ask for.
 """
 
 from __future__ import annotations
@@ -25,6 +26,15 @@ class ReflectionServicer(v1alpha.ReflectionServicer):
     def __init__(self, parts: Parts) -> None:
         super().__init__(service_names=parts.services)
 
+    def _file_containing_symbol(
+        self, request: reflection_pb2.ServerReflectionRequest, fully_qualified_name: str
+    ) -> reflection_pb2.ServerReflectionResponse:
+        service, _, name = fully_qualified_name.rpartition(".")
+        symbol = service if _is_method(service, name) else fully_qualified_name
+        find: Any = super()._file_containing_symbol  # type: ignore[misc]  # the stubs lack it
+        response: reflection_pb2.ServerReflectionResponse = find(request, symbol)
+        return response
+
 
 class ReflectionV1Servicer:
     """The same for v1, whose requests are other classes of the same messages."""
@@ -41,6 +51,13 @@ class ReflectionV1Servicer:
         )
         async for response in self._v1alpha.ServerReflectionInfo(v1alpha_requests, context):
             yield response
+
+
+def _is_method(service: str, name: str) -> bool:
+    try:
+        return name in descriptor_pool.Default().FindServiceByName(service).methods_by_name
+    except KeyError:
+        return False
 
 
 def _describe_v1() -> None:

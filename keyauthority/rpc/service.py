@@ -13,12 +13,14 @@ from typing import TypeAlias
 from google.protobuf import descriptor_pool
 from google.protobuf.descriptor import MethodDescriptor, ServiceDescriptor
 from google.protobuf.descriptor_pb2 import MethodOptions
+from google.protobuf.descriptor_pool import DescriptorPool
 
 from keyauthority.domain.books import Books
 from keyauthority.domain.callers import Role
 from keyauthority.domain.credits.charge_rates import ChargeRates
 from keyauthority.domain.last_used import LastUsed
 from keyauthority.domain.ports import Clock, Keyring, Store
+from keyauthority.edge.scopes import ScopeRules
 from keyauthority.replica.syncing import Syncing
 from keyauthority.replica.verdicts import Verdicts
 from keyauthority.rpc.admission import Room
@@ -55,6 +57,8 @@ class Parts:
     pages: Pages
     metrics: CallMetrics
     charge_rates: ChargeRates
+    # What keys with scopes may do; None: the upstream judges that.
+    scope_rules: ScopeRules | None
     # The clock of leases.
     now: Callable[[], float]
     health: Health
@@ -101,8 +105,9 @@ class Service:
     """One service: its contract's name, and what the contract does not say.
 
     `session_methods` are those that keep a verifier's session, each with its room. `quick` has, by
-    method, what answers some requests from memory. A service `of_grpc` has a contract that is not
-    ours and says nothing of changes: its methods make none, and none is called for a person.
+    method, what answers some requests from memory. A `foreign` service has a contract that is not
+    ours and says nothing of changes: its methods make none, and none is called for a person. `pool`
+    is where the contract is.
     """
 
     name: str
@@ -111,12 +116,18 @@ class Service:
     servicer: Callable[[Parts], object]
     session_methods: Mapping[str, Room] = field(default_factory=dict)
     quick: Mapping[str, Callable[[Parts], Quick]] = field(default_factory=dict)
-    of_grpc: bool = False
+    foreign: bool = False
+    pool: DescriptorPool = field(default_factory=descriptor_pool.Default)
+
+    @property
+    def is_described(self) -> bool:
+        """Whether reflection describes it: it does so by the default pool."""
+        return self.pool is descriptor_pool.Default()
 
     def methods(self) -> list[Method]:
         """Returns the contract's methods; raises `ServiceError` if they aren't as described here."""
         try:
-            contract: ServiceDescriptor = descriptor_pool.Default().FindServiceByName(self.name)
+            contract: ServiceDescriptor = self.pool.FindServiceByName(self.name)
         except KeyError:
             raise ServiceError(f"{self.name} has no contract") from None
         strays = {*self.session_methods, *self.quick} - {method.name for method in contract.methods}
@@ -130,7 +141,7 @@ class Service:
     def _method(self, contract: MethodDescriptor) -> Method:
         keeps_session = contract.name in self.session_methods
         level = contract.GetOptions().idempotency_level
-        changes = level != MethodOptions.NO_SIDE_EFFECTS and not keeps_session and not self.of_grpc
+        changes = level != MethodOptions.NO_SIDE_EFFECTS and not keeps_session and not self.foreign
         return Method(
             contract,
             f"{contract.containing_service.name}.{contract.name}",
@@ -138,7 +149,7 @@ class Service:
             self.session_methods.get(contract.name, self.room),
             changes,
             keeps_session,
-            for_people=changes or not (self.of_grpc or self.access is Role.VERIFIER),
+            for_people=changes or not (self.foreign or self.access is Role.VERIFIER),
         )
 
 

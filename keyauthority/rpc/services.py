@@ -10,6 +10,7 @@ import grpc.aio
 from google.rpc import error_details_pb2  # noqa: F401  # lets reflection describe what errors carry
 
 from keyauthority.domain.callers import Role
+from keyauthority.rpc import envoy_contract
 from keyauthority.rpc.admission import (
     ADMINISTERING,
     BILLING,
@@ -22,7 +23,9 @@ from keyauthority.rpc.admission import (
 )
 from keyauthority.rpc.audit import AuditServicer
 from keyauthority.rpc.callers import CallerServicer
+from keyauthority.rpc.envoy import AuthorizationServicer, QuickCheck
 from keyauthority.rpc.guard import Choose, Guard
+from keyauthority.rpc.identity import IdentityServicer
 from keyauthority.rpc.keys import KeyServicer
 from keyauthority.rpc.ledger import LedgerServicer
 from keyauthority.rpc.operations import OperationsServicer
@@ -56,20 +59,30 @@ SERVICES: Final = (
     Service(_V1 + "LedgerService", Role.BILLER, BILLING, LedgerServicer),
     Service(_V1 + "AuditService", Role.ADMIN, ADMINISTERING, AuditServicer),
     Service(_V1 + "OperationsService", Role.ADMIN, ADMINISTERING, OperationsServicer),
-    Service("grpc.health.v1.Health", Access.OPEN, HEALTH, lambda parts: parts.health, of_grpc=True),
+    Service(_V1 + "IdentityService", Access.AUTHENTICATED, ADMINISTERING, IdentityServicer),
+    Service(
+        "envoy.service.auth.v3.Authorization",
+        Role.VERIFIER,
+        VERIFYING,
+        AuthorizationServicer,
+        quick={"Check": lambda parts: QuickCheck(parts).answer},
+        foreign=True,
+        pool=envoy_contract.POOL,
+    ),
+    Service("grpc.health.v1.Health", Access.OPEN, HEALTH, lambda parts: parts.health, foreign=True),
     Service(
         _REFLECTION + "v1.ServerReflection",
         Access.AUTHENTICATED,
         REFLECTING,
         ReflectionV1Servicer,
-        of_grpc=True,
+        foreign=True,
     ),
     Service(
         _REFLECTION + "v1alpha.ServerReflection",
         Access.AUTHENTICATED,
         REFLECTING,
         ReflectionServicer,
-        of_grpc=True,
+        foreign=True,
     ),
 )
 """Who may call what: a service that is not listed is served to nobody."""

@@ -16,6 +16,10 @@ class NoBooksError(StorageError):
     """There are no books where there must be some. The message names the place."""
 
 
+class InUseError(StorageError):
+    """Another process has the books. The message names the process."""
+
+
 def unavailable(why: str) -> KeyAuthorityError:
     """Returns the error for books that can't be read or written now; *why* reveals no content."""
     return KeyAuthorityError(Reason.STORE_UNAVAILABLE, why)

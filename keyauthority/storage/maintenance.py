@@ -16,10 +16,19 @@ from keyauthority.domain.credits.replaying import NO_LEDGERS, Ledgers
 from keyauthority.domain.leasing import Leasing
 from keyauthority.domain.restoring import RESTORE, Replayed, Restoring
 from keyauthority.domain.sessions import Terms
-from keyauthority.storage.errors import NoBooksError
-from keyauthority.storage.opening import open_books
+from keyauthority.storage.errors import InUseError, NoBooksError
+from keyauthority.storage.opening import examine_books, open_books
 
-__all__ = ["StorageError", "lease", "restore_epoch"]
+__all__ = ["InUseError", "StorageError", "examine", "lease", "restore_epoch"]
+
+
+async def examine(database: Location, *, allow_async_standby: bool = False) -> bool:
+    """Returns whether there are books at *database*, and changes nothing.
+
+    Raises `StorageError`, in a sentence, if `serve` would refuse to start with them; `InUseError` if a
+    process has the SQLite file, which has then passed the same checks.
+    """
+    return await examine_books(database, allow_async_standby=allow_async_standby)
 
 
 async def lease(database: Location, length: timedelta | None) -> Terms:

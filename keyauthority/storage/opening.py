@@ -14,7 +14,7 @@ from keyauthority.base.process.clocks import SystemClock
 from keyauthority.base.relational.location import Location, PostgresUrl
 from keyauthority.domain.ports import Clock, Store
 from keyauthority.domain.sessions import Head
-from keyauthority.storage.sqlite import migrate_sqlite, open_sqlite
+from keyauthority.storage.sqlite import examine_sqlite, migrate_sqlite, open_sqlite
 
 
 def open_books(
@@ -37,6 +37,17 @@ def open_books(
 
         return open_postgres(location, clock, allow_async_standby=allow_async_standby)
     return open_sqlite(location, clock or SystemClock(), may_make=may_make, restored=restored)
+
+
+async def examine_books(location: Location, *, allow_async_standby: bool = False) -> bool:
+    """Returns whether there are books at *location*, which `serve` would start with.
+
+    Raises `StorageError`; `InUseError` if another process has the SQLite file.
+    """
+    if isinstance(location, PostgresUrl):
+        async with open_books(location, allow_async_standby=allow_async_standby):
+            return True
+    return await asyncio.to_thread(examine_sqlite, location)
 
 
 def is_shared(location: Location) -> bool:

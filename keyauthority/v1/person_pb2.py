@@ -24,13 +24,14 @@ _sym_db = _symbol_database.Default()
 
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1ckeyauthority/v1/person.proto\x12\x0fkeyauthority.v1\"\"\n\x06Person\x12\n\n\x02id\x18\x01 \x01(\t\x12\x0c\n\x04name\x18\x02 \x01(\tb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1ckeyauthority/v1/person.proto\x12\x0fkeyauthority.v1\"\"\n\x06Person\x12\n\n\x02id\x18\x01 \x01(\t\x12\x0c\n\x04name\x18\x02 \x01(\tBM\n\x1ckr.opentoken.keyauthority.v1P\x01Z+opentoken.kr/keyauthority/v1;keyauthorityv1b\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'keyauthority.v1.person_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
-  DESCRIPTOR._loaded_options = None
+  _globals['DESCRIPTOR']._loaded_options = None
+  _globals['DESCRIPTOR']._serialized_options = b'\n\034kr.opentoken.keyauthority.v1P\001Z+opentoken.kr/keyauthority/v1;keyauthorityv1'
   _globals['_PERSON']._serialized_start=49
   _globals['_PERSON']._serialized_end=83
 # @@protoc_insertion_point(module_scope)

@@ -25,13 +25,14 @@ _sym_db = _symbol_database.Default()
 from google.protobuf import duration_pb2 as google_dot_protobuf_dot_duration__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1dkeyauthority/v1/receipt.proto\x12\x0fkeyauthority.v1\x1a\x1egoogle/protobuf/duration.proto\"\x80\x01\n\x07Receipt\x12\x10\n\x08revision\x18\x01 \x01(\x03\x12\x1d\n\x15sessions_acknowledged\x18\x02 \x01(\x05\x12\x19\n\x11leases_waited_out\x18\x03 \x01(\x05\x12)\n\x06waited\x18\x04 \x01(\x0b\x32\x19.google.protobuf.Durationb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1dkeyauthority/v1/receipt.proto\x12\x0fkeyauthority.v1\x1a\x1egoogle/protobuf/duration.proto\"\x80\x01\n\x07Receipt\x12\x10\n\x08revision\x18\x01 \x01(\x03\x12\x1d\n\x15sessions_acknowledged\x18\x02 \x01(\x05\x12\x19\n\x11leases_waited_out\x18\x03 \x01(\x05\x12)\n\x06waited\x18\x04 \x01(\x0b\x32\x19.google.protobuf.DurationBM\n\x1ckr.opentoken.keyauthority.v1P\x01Z+opentoken.kr/keyauthority/v1;keyauthorityv1b\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'keyauthority.v1.receipt_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
-  DESCRIPTOR._loaded_options = None
+  _globals['DESCRIPTOR']._loaded_options = None
+  _globals['DESCRIPTOR']._serialized_options = b'\n\034kr.opentoken.keyauthority.v1P\001Z+opentoken.kr/keyauthority/v1;keyauthorityv1'
   _globals['_RECEIPT']._serialized_start=83
   _globals['_RECEIPT']._serialized_end=211
 # @@protoc_insertion_point(module_scope)

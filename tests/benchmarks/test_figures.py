@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import shutil
 import time
+from collections.abc import Sequence
+from contextlib import AbstractContextManager
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from benchmarks import postgres, processes
+from benchmarks import postgres
 from benchmarks.authority import Authority, running_authority
 from benchmarks.comparing import Measuring
 from benchmarks.processes import BenchmarkError, wait_until
@@ -24,7 +26,7 @@ from benchmarks.rows import (
     together,
 )
 from benchmarks.slow_disk import slow_disk
-from benchmarks.verifiers import State, verifiers, wire
+from benchmarks.verifiers import State, Verifiers, verifiers, wire
 
 
 def test_latencies_are_milliseconds() -> None:
@@ -104,25 +106,23 @@ def test_replicas_share_a_database(tmp_path: Path) -> None:
         pytest.skip(str(reason))
 
 
-def test_what_is_not_ready_is_named(asked: Authority, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_is_not_ready_is_named(asked: Authority) -> None:
     """A measurement that can't start says which server lacks what."""
-    monkeypatch.setattr(processes, "READY", 0.1)
     with pytest.raises(BenchmarkError, match=r"authority at .* is not ready .*: no verdict"):
-        wait_until(asked.process, lambda: "no verdict")
+        wait_until(asked.process, lambda: "no verdict", within=0.1)
     with pytest.raises(BenchmarkError, match="answered VERDICT_MALFORMED"):
-        asked.wait_for_verdict("sk-optk-nonsense")
+        asked.wait_for_verdict("sk-optk-nonsense", within=0.1)
 
 
 def test_verifiers_that_lack_a_verdict_are_not_ready(
-    asked: Authority, folder: Path, secrets: list[str], monkeypatch: pytest.MonkeyPatch
+    asked: Authority, folder: Path, secrets: list[str]
 ) -> None:
     """How many leases and verdicts are missing is said."""
-    monkeypatch.setattr(processes, "READY", 0.1)
     with verifiers(asked, [asked.address] * 2, secrets, folder) as there:
         there.wait_until_ready()
         one_more = replace(there, verdicts=there.verdicts + 1)
         with pytest.raises(BenchmarkError, match=r"2 of 2 verifiers .* 6 of 8 verdicts"):
-            one_more.wait_until_ready()
+            one_more.wait_until_ready(within=0.1)
 
 
 def test_many_change_together_and_commits_are_counted(tmp_path: Path) -> None:
@@ -167,17 +167,17 @@ def test_without_a_compiler_the_other_rows_are_measured(
 
 
 def test_revocations_by_many_that_wait_for_nobody_give_no_number(
-    asked: Authority, folder: Path, monkeypatch: pytest.MonkeyPatch
+    asked: Authority, folder: Path
 ) -> None:
     """If a revocation waited for fewer verifiers than are connected, there is an error."""
-    several = together.Together("SQLite", [asked], 2, folder)
+
+    def one(
+        authority: Authority, addresses: Sequence[str], secrets: Sequence[str], logs: Path
+    ) -> AbstractContextManager[Verifiers]:
+        return verifiers(authority, addresses[:1], secrets, logs)
+
+    several = together.Together("SQLite", [asked], 2, folder, connected=3, running=one)
     keys, _ = several.issue()
-    monkeypatch.setattr(together, "CONNECTED", 3)
-    monkeypatch.setattr(
-        together,
-        "verifiers",
-        lambda *_: verifiers(asked, [asked.address], [*keys.values()], folder),
-    )
     with pytest.raises(BenchmarkError, match="waited for 2 sessions, not 4"):
         several.revoke(keys)
 

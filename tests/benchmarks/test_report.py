@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
 
+import click
 import pytest
 from click.testing import CliRunner
 
 from benchmarks import report
-from benchmarks.__main__ import _Run, main
+from benchmarks.__main__ import write
 from benchmarks.comparing import Comparison, Measuring, Sample
 from benchmarks.processes import BenchmarkError
 from benchmarks.results import Figure, Growth, Results
@@ -42,6 +42,19 @@ def test_a_ratio_is_the_median_of_pairs_and_owed_by_it(owed: str, met: str) -> N
     assert f"| ours | theirs | **0.60** (0.50 to 0.90) | {cells}" in page(results)
 
 
+def test_a_ratio_by_cpu_time_is_owed_by_that() -> None:
+    """However many answers there were in the time."""
+    slow, base = Sample(50, 0.5, 0.1), Sample(100, 0.9, 0.1)
+    results = Results(lambda _: None)
+    for by_cpu in (True, False):
+        row = Comparison(
+            "ours", "theirs", "0.85", "0.95", ("wrk", "wrk"), [(slow, base)], by_cpu=by_cpu
+        )
+        assert row.met is by_cpu
+        results.add(row)
+    assert "| 0.50 (0.50 to 0.50) | **0.90** (0.90 to 0.90) | 0.85 | 0.95 | met |" in page(results)
+
+
 def test_figures_and_growths_are_told_and_written() -> None:
     """Each result is told when it is there, and has its row."""
     told: list[object] = []
@@ -68,23 +81,20 @@ def test_a_run_that_ended_early_says_so_beside_what_it_measured() -> None:
     assert "ended early" not in page(results)
 
 
-def test_a_failed_run_writes_what_it_measured(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_failed_run_writes_what_it_measured(tmp_path: Path) -> None:
     """The results are written although the run ends with an error, whatever the error is."""
 
-    def fail(error: Exception) -> Callable[[Any, int, int, int], None]:
-        def everything(run: Any, *_: int) -> None:
-            run.results.add(Figure("memory", "800 bytes"))
+    def failing(error: Exception, output: Path) -> Callable[[], None]:
+        def measure(results: Results, _: Path) -> None:
+            results.add(Figure("memory", "800 bytes"))
             raise error
 
-        return everything
+        return lambda: write(measure, Measuring(1, 1.0), output)
 
-    for error, code in ((BenchmarkError("no lease"), 1), (ValueError("no number"), 1)):
-        monkeypatch.setattr(_Run, "everything", fail(error))
+    for error in (BenchmarkError("no lease"), ValueError("no number")):
         output = tmp_path / f"{type(error).__name__}.md"
-        run = CliRunner().invoke(main, ["--output", str(output)])
-        assert run.exit_code == code
+        run = CliRunner().invoke(click.command()(failing(error, output)))
+        assert run.exit_code == 1
         assert "| memory | 800 bytes |" in output.read_text()
         assert str(error) in output.read_text()
 

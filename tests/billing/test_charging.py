@@ -11,8 +11,8 @@ import pytest
 from aiohttp import ClientSession, web
 
 from gateway.billing.bodies import Bodies
-from gateway.envelope import Refusal
 from gateway.request import RequestBody
+from keyauthority.edge.envelope import Refusal
 from keyauthority.pricing import amounts
 from keyauthority.v1.price_pb2 import Rates
 from tests.billing.conftest import StartGateway

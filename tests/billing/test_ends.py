@@ -65,6 +65,7 @@ async def leave_after(http: ClientSession, client: Client, pieces: int) -> None:
     body = json.dumps(question(stream=True)).encode()
     headers = {**client.account.headers, "Content-Type": "application/json"}
     async with http.post(client.url + CHAT, data=body, headers=headers) as answer:
+        assert answer.status == 200
         come = b""
         while come.count(b"\n\n") < pieces:
             come += await answer.content.readany()

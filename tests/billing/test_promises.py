@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from aiohttp import ClientSession, web
 
-from gateway.envelope import Refusal
+from keyauthority.edge.envelope import Refusal
 from keyauthority.pricing import amounts
 from keyauthority.pricing.amounts import NANO
 from keyauthority.v1.ledger_service_pb2 import SummarizeUsageRequest, TopUpRequest

@@ -14,8 +14,8 @@ import pytest
 from aiohttp import ClientSession, web
 from google.protobuf.field_mask_pb2 import FieldMask
 
-from gateway.envelope import Refusal
 from keyauthority.base.process.lifecycle import StartError
+from keyauthority.edge.envelope import Refusal
 from keyauthority.pricing.amounts import NANO
 from keyauthority.v1.key_pb2 import Key
 from keyauthority.v1.key_service_pb2 import UpdateKeyRequest

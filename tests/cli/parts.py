@@ -53,7 +53,16 @@ class Cli:
         assert (plain.exit_code, plain.stdout) == (exit_code, ""), plain.output
         assert (as_json.exit_code, as_json.stdout) == (exit_code, "")
         assert "Traceback" not in plain.stderr
+        error = json.loads(as_json.stderr)["error"]
+        assert error["exit_code"] == exit_code
         return plain.stderr.rpartition("Error: ")[2].strip()
+
+    def error(self, *arguments: str, stdin: str = "", exit_code: int = 1) -> dict[str, Any]:
+        """What programs read of a command that fails: one document, on standard error."""
+        result = self("--json", *arguments, stdin=stdin)
+        assert (result.exit_code, result.stdout) == (exit_code, ""), result.output
+        error: dict[str, Any] = json.loads(result.stderr)["error"]
+        return error
 
     def workspace(self, name: str = "acme") -> str:
         """The id of a new workspace."""

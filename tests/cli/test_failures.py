@@ -21,8 +21,8 @@ def test_no_authority_at_the_address(cli: Cli) -> None:
     address = f"127.0.0.1:{free_port()}"
 
     assert cli.refusal("--address", address, "keys", "list") == (
-        f"no authority answers at {address}: start it with `keyauthority serve`, or point "
-        "--address (KEYAUTHORITY_ADDRESS) at it"
+        f"connection refused at {address}: no authority listens there; start it with "
+        "`keyauthority serve`, or point --address (KEYAUTHORITY_ADDRESS) at it"
     )
 
 

@@ -142,6 +142,30 @@ def test_list_narrows_by_state_and_name(cli: Cli) -> None:
     assert [key["id"] for key in by_name] == [active]
 
 
+def test_list_narrows_by_label_and_expiry(cli: Cli) -> None:
+    """All labels have to match; what is revoked or never ends does not expire soon."""
+    workspace = cli.workspace()
+    place = ("--workspace", workspace)
+    soon, _ = cli.issue(*place, "--expires-in", "5d", "--label", "team=a", "--label", "x=1")
+    later, _ = cli.issue(*place, "--expires-in", "90d", "--label", "team=a")
+    revoked, _ = cli.issue(*place, "--expires-in", "1d", "--label", "team=b")
+    never, _ = cli.issue(*place)
+    cli.text("keys", "revoke", revoked)
+
+    def listed(*filters: str) -> list[str]:
+        return cli.text("keys", "list", "-q", *place, *filters).split()
+
+    assert listed() == [never, revoked, later, soon]
+    assert listed("--expiring", "30d") == [soon]
+    assert listed("--expiring", "100d") == [later, soon]
+    assert listed("--label", "team=a") == [later, soon]
+    assert listed("--label", "team=a", "--label", "x=1") == [soon]
+    assert listed("--label", "team=a", "--limit", "1") == [later]
+    assert (
+        "There are more keys" in cli("keys", "list", *place, "--label=team=a", "--limit=1").stderr
+    )
+
+
 def test_list_says_when_there_is_more(cli: Cli) -> None:
     """A limit that cuts the list off says so beside it, and --all shows the rest."""
     workspace = cli.workspace()
@@ -329,10 +353,10 @@ def test_values_that_are_none_are_usage_errors(
     assert sentence in refusal
 
 
-def test_the_authority_s_own_limits_are_told_in_its_words(cli: Cli) -> None:
-    """What only the authority can judge comes back as the sentence it was refused with."""
+def test_the_authority_s_own_limits_name_the_flag(cli: Cli) -> None:
+    """What only the authority can judge comes back as its sentence, about what was typed."""
     issue = ("keys", "issue", "--workspace", cli.workspace(), "--name")
 
-    assert cli.refusal(*issue, "x" * 101) == "name is longer than 100 characters"
-    assert cli.refusal(*issue, "x", "--expires-in", "0s").startswith("ttl is not between")
+    assert cli.refusal(*issue, "x" * 101) == "--name is longer than 100 characters"
+    assert cli.refusal(*issue, "x", "--expires-in", "0s").startswith("--expires-in is not between")
     assert cli.refusal("keys", "get", "key_1") == "no such key: key_1"

@@ -74,7 +74,7 @@ def test_what_is_no_price_is_an_error_of_usage(
 def test_a_price_of_the_past_is_refused(cli: Cli) -> None:
     refused = cli.refusal("prices", "set", "--model", "m", "--at", "2020-01-01T00:00:00Z",
                           "--request", "1")  # fmt: skip
-    assert refused == "prices[0].effective_time is in the past"
+    assert refused == "--at is in the past"
 
 
 CSV = (

@@ -72,6 +72,7 @@ def test_it_stops_when_told_to(idle: Cli, number: signal.Signals) -> None:
         (("--tls-cert", "cert.pem"), "--tls-cert and --tls-key need one another"),
         (("--tls-client-ca", "ca.pem"), "--tls-client-ca needs --tls-cert and --tls-key"),
         (("--max-charges-per-second", "0"), "--max-charges-per-second must be 1 or more"),
+        (("--scope-rules", "nowhere.toml"), "nowhere.toml can't be read"),
         (("--audit-retention", "long"), "must be a number and d, h, m or s"),
         (("--audit-retention", "0d"), "--audit-retention must be more than nothing"),
         (("--metrics-listen", "9100"), "--metrics-listen must be HOST:PORT"),

@@ -9,7 +9,7 @@ from contextlib import asynccontextmanager
 import grpc
 import pytest
 
-from keyauthority.client import Verdict, VerificationUnavailable, Verifier
+from keyauthority.client import Secret, Verdict, VerificationUnavailable, Verifier
 from keyauthority.client.asking import STRANGERS_CALLS, SUSPECTS_CALLS, WAITING
 from keyauthority.client.lines import BATCH
 from keyauthority.client.verification import Verification
@@ -18,7 +18,7 @@ from keyauthority.domain.errors import KeyAuthorityError, Reason
 from keyauthority.rpc.errors import to_status
 from keyauthority.v1 import verification_service_pb2 as pb
 from tests.client.parts import Context, ScriptedAuthority, leased, until
-from tests.gateway.parts import new_secret, reply, valid_reply
+from tests.gateway.parts import TOKEN, new_secret, reply, valid_reply
 
 UNDER_WAY = STRANGERS_CALLS * BATCH
 SOURCES = 40
@@ -131,6 +131,21 @@ async def test_those_who_wait_share_a_call(scripted: ScriptedAuthority) -> None:
             pass
         assert scripted.batches[:STRANGERS_CALLS] == [BATCH] * STRANGERS_CALLS
         assert sum(scripted.batches) == UNDER_WAY + SOURCES * WAITING_OF_EACH
+
+
+async def test_a_secret_stands_in_line_once(scripted: ScriptedAuthority) -> None:
+    """Who asks about it before its call is sent shares that; nothing is remembered here."""
+    token = Secret(TOKEN)
+    async with Verifier(scripted.address, token=token, cache=False, timeout=20) as verifier:
+        secret = scripted.issue()
+        async with flooded(verifier, scripted):
+            asking = [
+                asyncio.create_task(verifier.verify(secret, source=source))
+                for source in ("one", "another")
+            ]
+            await asyncio.sleep(0)
+        assert {one.verdict for one in await asyncio.gather(*asking)} == {Verdict.VALID}
+        assert scripted.asked_for(secret) == 1
 
 
 async def test_one_that_can_not_be_judged_spoils_no_other(scripted: ScriptedAuthority) -> None:

@@ -85,6 +85,8 @@ class Verifiers(Changes):
             return
         waiter = self.waiter(world, follower, secret)
         asks = calls.arrive(secret.encode(), waiter)
+        if asks:
+            calls.send(secret.encode())
         world = world._replace(calls=self.replaced(world.calls, follower, calls_asleep(calls)))
         label = f"a request with secret {secret} comes to {self.name(follower)}"
         if not asks:
@@ -134,8 +136,10 @@ class Verifiers(Changes):
         again = calls.proceed(digest)
         if again and self.hit(world.caches[follower], secret, self.clock(world, follower)):
             # Judged as any hit is, in `broken`.
-            calls.end(digest)
+            calls.withdraw(digest)
             again = False
+        elif again:
+            calls.send(digest)
         world = world._replace(calls=self.replaced(world.calls, follower, calls_asleep(calls)))
         return (self.send_question(world, follower, secret) if again else world), broken
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, field
+from itertools import count
 from typing import Any
 
 from keyauthority.coherence.allowances import Allowances
@@ -10,6 +12,7 @@ from keyauthority.coherence.cache import CoherentCache
 from keyauthority.coherence.calls import Calls
 from keyauthority.coherence.fence import Fence
 from keyauthority.coherence.sessions import Janitor, SessionBook, credited
+from keyauthority.domain.books import Books
 from keyauthority.domain.sessions import WHOLE, Allowance, Claim, Grant, Head
 from keyauthority.storage.sql import leases
 from tests.coherence.grant_rows import GrantRow, with_changes
@@ -28,6 +31,7 @@ class Parts:
     fence_type: type[Fence] = Fence
     janitor_type: type[Janitor] = Janitor
     allowances_type: type[Allowances] = Allowances
+    books_type: type[Books] = Books
     wrong: str = ""
 
 
@@ -53,7 +57,8 @@ class Database:
     facts: frozenset[str] = frozenset()
     settling: bool = False
     oldest: int = 0
-    ids: int = 0
+    # No two sessions have the same, at an old primary either.
+    numbers: Iterator[int] = field(default_factory=lambda: count(1))
 
     def __post_init__(self) -> None:
         self.book = self.parts.book_type()
@@ -62,7 +67,7 @@ class Database:
     def copy(self) -> Database:
         """As an old primary goes on having it."""
         old = Database(self.history, self.parts, self.epoch, self.revision, list(self.changes))
-        old.facts, old.settling = self.facts, self.settling
+        old.facts, old.settling, old.numbers = self.facts, self.settling, self.numbers
         return old
 
     def read(self, secret: str) -> Given:
@@ -70,9 +75,11 @@ class Database:
         whole = f"{SECRETS[secret]} revoked" in self.facts
         return Given(verdict, whole, Head(self.epoch, self.revision), 60.0)
 
+    def new_id(self) -> str:
+        return f"session{next(self.numbers)}"
+
     def join(self, book: SessionBook) -> str:
-        self.ids += 1
-        session_id = f"session{self.ids}"
+        session_id = self.new_id()
         book.join(session_id, "")
         return session_id
 

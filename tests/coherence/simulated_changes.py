@@ -10,7 +10,6 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Final, cast
 
 from keyauthority.coherence.allowances import shortened
-from keyauthority.domain.books import Books
 from keyauthority.domain.callers import authority
 from keyauthority.domain.errors import KeyAuthorityError
 from keyauthority.domain.sessions import Counts, Receipt, Standing, Terms
@@ -38,7 +37,7 @@ class Changes:
         self._random = process.random
         self._wrong = process.parts.wrong
         self._loop = Loop()
-        self._books = Books(cast("Any", self), self, process.now)
+        self._books = process.parts.books_type(cast("Any", self), self, process.now)
         self._began = -math.inf
 
     def begin(self, changes: Sequence[str]) -> None:

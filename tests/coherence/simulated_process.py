@@ -202,8 +202,7 @@ class Process(Machine):
         if not session_id and not late:
             session_id = self.database.join(self.book)
         elif late:
-            self.database.ids += 1
-            session_id = f"session{self.database.ids}"
+            session_id = self.database.new_id()
 
         allowance = self.book.allowance(session_id)
 

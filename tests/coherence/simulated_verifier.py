@@ -103,6 +103,7 @@ class Verifier(Machine):
             self._run(secret)
 
     def _run(self, secret: str) -> None:
+        self.calls.send(secret.encode())
         self._ask(secret)
         self.after(self._timeout, self._give_up, secret, self.running[secret])
 
@@ -149,7 +150,7 @@ class Verifier(Machine):
         if hit is None:
             self._run(secret)
         else:
-            self._answer(secret, hit, self.calls.end(digest))
+            self._answer(secret, hit, self.calls.withdraw(digest))
 
     def _answer(self, secret: str, answer: Known, requests: Sequence[Request]) -> None:
         time = self.timeline.time

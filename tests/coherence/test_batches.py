@@ -7,48 +7,54 @@ from typing import Any
 
 import pytest
 
-from keyauthority.domain import books
+from keyauthority.domain.books import Books
+from tests.coherence.simulated_books import Parts
 from tests.coherence.simulation import Simulation
 
 SEEDS = range(200)
 
-_finish, _run = books._finish, books._run
+
+def _breaks(books: type[Books]) -> bool:
+    return any(Simulation(seed, Parts(books_type=books)).run().broken for seed in SEEDS)
 
 
-def _breaks() -> bool:
-    return any(Simulation(seed).run().broken for seed in SEEDS)
-
-
-async def _of_before(tx: Any, runs: Sequence[Any]) -> list[int]:
+class _OfBefore(Books):
     """Each change waits for a revision of before its batch."""
-    return [max(revision - len(runs), 0) for revision in await _finish(tx, runs)]
+
+    @staticmethod
+    async def _finish(tx: Any, runs: Sequence[Any]) -> list[int]:
+        return [max(revision - len(runs), 0) for revision in await Books._finish(tx, runs)]
 
 
-async def _nothing_at_once(tx: Any, runs: Sequence[Any]) -> list[int]:
+class _NothingAtOnce(Books):
     """What finds nothing to change waits for none, though its batch may have made what it asks for."""
-    revisions = await _finish(tx, runs)
-    return [
-        revision * bool(run.change.altered) for run, revision in zip(runs, revisions, strict=True)
-    ]
+
+    @staticmethod
+    async def _finish(tx: Any, runs: Sequence[Any]) -> list[int]:
+        revisions = await Books._finish(tx, runs)
+        return [
+            revision * bool(run.change.altered)
+            for run, revision in zip(runs, revisions, strict=True)
+        ]
 
 
-@pytest.mark.parametrize("finish", [_of_before, _nothing_at_once])
-def test_each_change_waits_for_its_own_revision(
-    monkeypatch: pytest.MonkeyPatch, finish: Any
-) -> None:
-    """A smaller one is in force sooner than the change."""
-    monkeypatch.setattr(books, "_finish", finish)
-    assert _breaks()
+class _NoSavepoint(Books):
+    """One that fails is made with the others."""
 
-
-def test_one_that_fails_is_rolled_back(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Without a savepoint it is made with the others, and no verifier hears of it."""
-
-    async def beside_others(tx: Any, call: Any) -> Any:
+    @classmethod
+    async def _run_beside_others(cls, tx: Any, call: Any) -> Any:
         try:
-            return await _run(tx, call)
+            return await cls._run_alone(tx, call)
         except Exception as error:  # noqa: BLE001  # its caller gets it
             return error
 
-    monkeypatch.setattr(books, "_run_beside_others", beside_others)
-    assert _breaks()
+
+@pytest.mark.parametrize("books", [_OfBefore, _NothingAtOnce])
+def test_each_change_waits_for_its_own_revision(books: type[Books]) -> None:
+    """A smaller one is in force sooner than the change."""
+    assert _breaks(books)
+
+
+def test_one_that_fails_is_rolled_back() -> None:
+    """Without a savepoint no verifier hears of it."""
+    assert _breaks(_NoSavepoint)

@@ -115,12 +115,12 @@ async def test_changes_of_one_key_wait_for_one_another(store: Store) -> None:
 
 
 async def test_changes_of_one_workspace_wait_for_one_another(store: Store) -> None:
-    """A workspace that was read in a changing transaction stays as it was read."""
+    """A workspace that was read to be changed stays as it was read."""
 
     async def count() -> None:
         for _ in range(ROUNDS):
             async with changing(store) as tx:
-                before = await tx.workspaces.get("ws_1")
+                before = await tx.workspaces.to_change("ws_1")
                 assert before is not None
                 await asyncio.sleep(0)
                 name = f"{before.name}x"

@@ -9,6 +9,7 @@ from console.forms import Form
 from console.key_views import KeyDetails, KeyRow, SecretRow
 from keyauthority.client.admin import KeySettings, Revocation, RevocationReason
 from keyauthority.domain.keys import Who
+from keyauthority.scopes.catalogue import default_catalogue
 from tests.console.sample_data import (
     FORM,
     INSIDE,
@@ -100,6 +101,7 @@ KEY_PAGES: list[Page] = [
         INSIDE
         | {
             "key": ROTATED,
+            "catalogue": default_catalogue(),
             "midday": ROTATED.expire_time,
             "form": Form(
                 values={

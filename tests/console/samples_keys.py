@@ -10,6 +10,7 @@ from console.forms import Form
 from console.pages.keys import Card, KeyQuery, Pages
 from console.snippets import snippets
 from keyauthority.client import Secret
+from keyauthority.scopes.catalogue import default_catalogue
 from tests.console.sample_data import (
     ACME,
     FORM,
@@ -58,11 +59,13 @@ def secret_page(**other: Any) -> dict[str, Any]:
     return INSIDE | page | other
 
 
+NEW = INSIDE | {"catalogue": default_catalogue()}
 FILLED = Form(
     values={
         "name": SCRIPT,
         "expires": "date",
         "expire_date": "2026-11-01",
+        "access": "limited",
         "scopes": "chat write!",
     },
     errors={
@@ -122,17 +125,23 @@ KEYS: list[Page] = [
     ),
     Page("keys_suspended", "keys.html", keys_page(workspace=replace(ACME, suspended=True))),
     Page("keys_viewer", "keys.html", keys_page(may=frozenset(), cards=[], spent_known=False)),
-    Page("key_new", "key_new.html", INSIDE | {"form": FORM, "form_id": "r1"}),
-    Page("key_new_wrong", "key_new.html", INSIDE | {"form": FILLED, "form_id": "r1"}),
+    Page("key_new", "key_new.html", NEW | {"form": FORM, "form_id": "r1"}),
+    Page("key_new_wrong", "key_new.html", NEW | {"form": FILLED, "form_id": "r1"}),
     Page(
         "key_new_replacing",
         "key_new.html",
-        INSIDE | {"form": Form(values={"name": "batch", "scopes": "chat:write"}), "form_id": "r1"},
+        NEW | {"form": Form(values={"name": "batch", "scopes": "chat:write"}), "form_id": "r1"},
     ),
     Page(
         "key_new_never",
         "key_new.html",
-        INSIDE | {"form": Form(values={"name": "batch", "expires": "never"}), "form_id": "r1"},
+        NEW | {"form": Form(values={"name": "batch", "expires": "never"}), "form_id": "r1"},
+    ),
+    # Where no file of scopes is known.
+    Page(
+        "key_new_unlisted",
+        "key_new.html",
+        INSIDE | {"catalogue": (), "form": Form(values={"scopes": "ours:read"}), "form_id": "r1"},
     ),
     Page("key_secret", "key_secret.html", secret_page()),
     Page(

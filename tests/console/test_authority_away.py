@@ -66,12 +66,13 @@ async def test_a_new_key_is_made_once_however_often_it_was_tried(
     path = f"/workspaces/{cast.workspace}/keys/new"
     page = browser.get(path)
     authority.stop()
-    typed = {"name": "billing", "expires": "never", "scopes": "chat:write models:read"}
+    typed = {"name": "billing", "expires": "never", "access": "limited", "scopes": "ours:read"}
     for _ in range(2):
-        page = browser.submit(page, path, **typed)
+        page = browser.submit(page, path, **typed, scope=["models:read", "chat:write"])
         assert page.status == 503
         assert "Nothing you typed is lost" in page.text
-        assert set(typed.items()) <= set(page.form(path).fields)
+        ticked = {("scope", "models:read"), ("scope", "chat:write")}
+        assert {*typed.items(), *ticked} <= set(page.form(path).fields)
         assert "Acme" in page.text
     authority.start(browser)
     made = browser.submit(page, path)

@@ -90,6 +90,7 @@ OIDC = ("--oidc-issuer", "https://login.example.com", "--oidc-client-id", "c")
         (("--proxies", "-1"), "--proxies can't be negative"),
         (("--max-sign-ins", "-1"), "--max-sign-ins can't be negative"),
         (("--grace", "nan"), "--grace can't be negative"),
+        (("--scope-rules", "no-such-file"), "--scope-rules no-such-file can't be read"),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, tuple) else "",
 )

@@ -31,7 +31,13 @@ def names(cast: Cast, path: str) -> str:
 def create_key(cast: Cast, browser: Visitor, headers: dict[str, str], token: str = "") -> int:
     path = f"/workspaces/{cast.workspace}/keys/new"
     token = token or security.form_token(browser.cookies[SESSION])
-    fields = {"csrf": token, "name": "k", "expires": "30d", "scopes": "", "request_id": "r" * 20}
+    fields = {
+        "csrf": token,
+        "name": "k",
+        "expires": "30d",
+        "access": "full",
+        "request_id": "r" * 20,
+    }
     return browser.post(path, fields, headers).status
 
 

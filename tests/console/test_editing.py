@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from datetime import UTC, datetime, timedelta
+from typing import Any
 from zoneinfo import ZoneInfo
 
 import pytest
@@ -34,14 +35,14 @@ class Editing:
     def form(self) -> Shown:
         return self.browser.get(self.path)
 
-    def save(self, **typed: str) -> Shown:
+    def save(self, **typed: str | list[str]) -> Shown:
         return self.send(self.form, **typed)
 
-    def send(self, page: Shown, **typed: str) -> Shown:
+    def send(self, page: Shown, **typed: str | list[str]) -> Shown:
         """The form of *page*, which may be from before."""
         return self.browser.submit(page, self.path, **typed)
 
-    def saved(self, **typed: str) -> Shown:
+    def saved(self, **typed: str | list[str]) -> Shown:
         """The key's page after a change that was taken."""
         done = self.save(**typed)
         assert done.location == self._url("key") + "?done=saved", done.text
@@ -70,11 +71,14 @@ async def test_the_form_shows_what_the_key_is(editing: Editing) -> None:
     end = editing.end
     assert end is not None
     fields = dict(editing.form.form(editing.path).fields)
-    assert (fields["name"], fields["scopes"], fields["expires"]) == (
+    assert (fields["name"], fields["access"], fields["scope"], fields["expires"]) == (
         "billing",
+        "limited",
         "chat:write",
         "date",
     )
+    # Its only scope has a box of its own.
+    assert fields["scopes"] == ""
     assert fields["expire_date"] == end.astimezone(SEOUL).date().isoformat()
 
 
@@ -102,8 +106,14 @@ async def test_another_name_and_other_scopes(editing: Editing) -> None:
     assert (key.name, list(key.scopes)) == ("invoices", ["chat:write", "models:read", "files:*"])
     assert editing.end == end
     assert told(editing.edge, editing.secret)[0] == 200
-    editing.saved(scopes="")
+    form = editing.form.form(editing.path).fields
+    assert [value for name, value in form if name == "scope"] == ["models:read", "chat:write"]
+    assert dict(form)["scopes"] == "files:*"
+    editing.saved(name="bills")
+    assert list(key_of(editing.edge, editing.key_id).scopes) == list(key.scopes)
+    editing.saved(access="full")
     assert list(key_of(editing.edge, editing.key_id).scopes) == []
+    assert dict(editing.form.form(editing.path).fields)["access"] == "full"
 
 
 async def test_another_last_day_lasts_until_it_is_over(editing: Editing) -> None:
@@ -130,6 +140,8 @@ async def test_another_last_day_lasts_until_it_is_over(editing: Editing) -> None
         ({"name": "x" * 101}, "name", "The name is longer than 100 characters."),
         ({"scopes": "chat write!"}, "scopes", "Scopes must each be"),
         ({"scopes": "a a"}, "scopes", "Scopes names a scope twice."),
+        ({"scope": [], "scopes": ""}, "access", "Choose at least one scope, or let the key do"),
+        ({"access": ""}, "access", "Choose what the key may do."),
         ({"expires": "date", "expire_date": "2020-01-01"}, "expire_date", "That day is over"),
         ({"expires": "date", "expire_date": ""}, "expire_date", "Give a date as"),
         ({"expires": "date", "expire_date": "31.12.2030"}, "expire_date", "Give a date as"),
@@ -142,17 +154,19 @@ async def test_another_last_day_lasts_until_it_is_over(editing: Editing) -> None
     ],
 )
 async def test_what_is_wrong_is_said_beside_its_field(
-    typed: dict[str, str], field: str, error: str, editing: Editing
+    typed: dict[str, Any], field: str, error: str, editing: Editing
 ) -> None:
-    """Nothing is changed, and what was typed stays."""
+    """Nothing is changed, and what was typed stays. Who unticks all does not get more by it."""
     before = key_of(editing.edge, editing.key_id)
     shown = editing.save(**typed)
     assert shown.status == 422
     assert error in shown.element(f"{field}-error")
     kept = dict(shown.form(editing.path).fields)
-    assert {name: kept[name] for name in typed if name != "expires"} == {
-        name: value for name, value in typed.items() if name != "expires"
+    texts = {
+        name: value for name, value in typed.items() if name in ("name", "scopes", "expire_date")
     }
+    assert {name: kept[name] for name in texts} == texts
+    assert ("scope" in kept) == ("scope" not in typed)
     assert key_of(editing.edge, editing.key_id) == before
 
 
@@ -164,7 +178,7 @@ async def test_what_somebody_else_changed_is_not_overwritten(editing: Editing) -
     assert shown.status == 422
     assert "Somebody else changed this key while you were typing" in shown.text
     fields = shown.form(editing.path).fields
-    assert {("name", "mine"), ("scopes", "models:read")} <= set(fields)
+    assert {("name", "mine"), ("scope", "models:read")} <= set(fields)
     assert key_of(editing.edge, editing.key_id).name == "theirs"
     assert editing.send(shown).status == 303
     assert key_of(editing.edge, editing.key_id).name == "mine"
@@ -188,6 +202,7 @@ async def test_two_who_save_at_once(editing: Editing) -> None:
 
 async def test_a_paused_key_is_refused_until_it_is_resumed(editing: Editing) -> None:
     """Really, by the gateway, and before the page is there."""
+    editing.saved(access="full")
     assert told(editing.edge, editing.secret)[0] == 200
     shown = editing.press("pause")
     assert told(editing.edge, editing.secret)[0] == 401

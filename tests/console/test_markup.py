@@ -33,7 +33,19 @@ PARAMETERS: Final = (
     *("from", "to", "before", "after", "name", "scopes", "next", "done", "error", "code", "iss"),
 )
 FIELDS: Final = (
-    *("name", "scopes", "expires", "expire_date", "etag", "reason", "note", "overlap", "email"),
+    *(
+        "name",
+        "access",
+        "scope",
+        "scopes",
+        "expires",
+        "expire_date",
+        "etag",
+        "reason",
+        "note",
+        "overlap",
+        "email",
+    ),
     *("role", "password", "current_password", "new_password", "time_zone", "request_id"),
     *("revoke", "administrator", "next"),
 )

@@ -34,8 +34,10 @@ class Work:
         return [2 * number for number in numbers]
 
 
-def gathering(work: Work, *, most: int = 100, at_once: int = 1) -> Gathering[int, int]:
-    return Gathering(work, size=lambda number: number, most=most, at_once=at_once)
+def gathering(
+    work: Work, *, most: int = 100, at_once: int = 1, beside: int = 0
+) -> Gathering[int, int]:
+    return Gathering(work, size=lambda number: number, most=most, at_once=at_once, beside=beside)
 
 
 async def begun(gathered: Gathering[int, int], *numbers: int) -> list[asyncio.Task[int]]:
@@ -92,6 +94,19 @@ async def test_large_ones_leave_a_lane_to_the_others() -> None:
     assert work.batches == [[20], [1]]
     work.door.set()
     assert await asyncio.gather(*tasks) == [40, 42, 44, 2]
+    assert work.under_way == 0
+
+
+async def test_large_ones_go_beside_one_batch() -> None:
+    """As many as may; and what is small waits for the batch, not for them."""
+    work = Work()
+    gathered = gathering(work, most=10, beside=2)
+    tasks = await begun(gathered, 20, 1)
+    tasks += await begun(gathered, 2, 21, 22, 3)
+    assert work.batches == [[1], [20], [21]]
+    work.door.set()
+    assert await asyncio.gather(*tasks) == [40, 2, 4, 42, 44, 6]
+    assert work.batches[3:] in ([[2, 3], [22]], [[22], [2, 3]])
     assert work.under_way == 0
 
 

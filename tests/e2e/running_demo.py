@@ -22,6 +22,7 @@ class Demo:
         self.data_dir, self._logs = folder / "data", folder / "logs"
         self.ports = {name: free_port() for name in PORTS}
         self.process: Process | None = None
+        self.welcome = ""
 
     def start(self) -> str:
         """Starts it and returns what it says."""
@@ -36,7 +37,8 @@ class Demo:
             said = self._said().removeprefix(before)
             return said if "Ctrl-C stops" in said else ""
 
-        return str(eventually("the demo is up", welcome))
+        self.welcome = str(eventually("the demo is up", welcome))
+        return self.welcome
 
     def stop(self, number: int = signal.SIGINT) -> int:
         assert self.process is not None
@@ -48,16 +50,21 @@ class Demo:
 
     def processes(self) -> list[int]:
         """Those of this demo that are left."""
-        mark = str(self.data_dir).encode()
-        return [
-            int(folder.name)
-            for folder in Path("/proc").glob("[0-9]*")
-            if mark in _command_line(folder)
-        ]
+        return processes_of(self.data_dir)
 
     def _said(self) -> str:
         path = self._logs / "demo.run.out"
         return path.read_text() if path.exists() else ""
+
+
+def processes_of(folder: Path) -> list[int]:
+    """Processes with a file in *folder* on their command line."""
+    mark = str(folder).encode()
+    return [
+        int(process.name)
+        for process in Path("/proc").glob("[0-9]*")
+        if mark in _command_line(process)
+    ]
 
 
 def _command_line(folder: Path) -> bytes:

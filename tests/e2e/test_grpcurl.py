@@ -44,6 +44,7 @@ def test_reflection_lists_the_services(grpcurl: Grpcurl) -> None:
         "grpc.reflection.v1alpha.ServerReflection",
         "keyauthority.v1.AuditService",
         "keyauthority.v1.CallerService",
+        "keyauthority.v1.IdentityService",
         "keyauthority.v1.KeyService",
         "keyauthority.v1.LedgerService",
         "keyauthority.v1.OperationsService",
@@ -60,6 +61,13 @@ def test_reflection_describes_a_service(grpcurl: Grpcurl) -> None:
 
     assert "rpc RevokeKey ( .keyauthority.v1.RevokeKeyRequest )" in service.stdout
     assert "string workspace_id = 1;" in message.stdout
+
+
+def test_reflection_describes_a_method(grpcurl: Grpcurl) -> None:
+    """By its name, as ghz asks for it too."""
+    method = grpcurl(*AUTHORIZED, do=("describe", "keyauthority.v1.KeyService.IssueKey"))
+
+    assert "rpc IssueKey ( .keyauthority.v1.IssueKeyRequest )" in method.stdout, method.stderr
 
 
 def test_reflection_is_not_for_strangers(grpcurl: Grpcurl) -> None:

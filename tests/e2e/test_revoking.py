@@ -4,25 +4,19 @@ from __future__ import annotations
 
 import asyncio
 import os
-import re
 import signal
 import subprocess
 import sys
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
-from datetime import timedelta
 from pathlib import Path
 
 import pytest
 
-from keyauthority.coherence.leases import wait_out
 from tests.e2e.edge import Edge, edge_running
 from tests.e2e.new_books import new_books
 from tests.e2e.processes import PATIENCE, Process, eventually
 from tests.e2e.questions import Questions, ask
-
-MARGIN = 3.0
-"""Seconds that a busy machine may add to a wait."""
 
 
 @contextmanager
@@ -100,35 +94,6 @@ def first_answer(gateway: Process, port: int, secret: str) -> int:
             return await questions.status()
 
     return asyncio.run(wake())
-
-
-def test_two_gateways_and_a_revoked_key(story_edge: Edge) -> None:
-    """The receipt says who confirmed; with a gateway frozen, that its lease was waited out."""
-    edge = story_edge
-    second = edge.start_gateway()
-    ports = (edge.port, second.port())
-    joined(edge, 3)
-    (first_key, first), (second_key, other) = new_key(edge), new_key(edge)
-    for port in ports:
-        assert [asked(port, first), asked(port, other)] == [200, 200]
-
-    receipt = told(cli(edge, "keys", "revoke", first_key))
-
-    # The authority's own cache is a verifier too.
-    assert re.search(r"In force everywhere as of revision \d+: confirmed by 3 verifiers, ", receipt)
-    assert [asked(port, first) for port in ports] == [401, 401]
-    assert [asked(port, other) for port in ports] == [200, 200]
-
-    second.send(signal.SIGSTOP)
-    receipt = told(cli(edge, "keys", "revoke", second_key))
-
-    waited = re.search(r"confirmed by 2 verifiers, 1 lease waited out, (\d+) ms\.", receipt)
-    assert waited
-    longest = wait_out(timedelta(seconds=3))
-    assert int(waited[1]) / 1000 < longest + MARGIN
-    assert asked(edge.port, other) == 401
-    assert first_answer(second, ports[1], other) == 401
-    assert asked(ports[1], other) == 401
 
 
 def test_a_gateway_that_starts_anew(story_edge: Edge) -> None:

@@ -71,6 +71,8 @@ async def start_gateway(
                 "grace": 0.2,
                 "access_log": False,
                 "cache": False,
+                # Tests of scopes say which rules there are.
+                "scope_rules": None,
             }
             settings = settings_of(**usual | options)
             return await stack.enter_async_context(running(settings))

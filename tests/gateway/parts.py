@@ -23,9 +23,13 @@ from keyauthority.v1.verification_service_pb2_grpc import (
 
 TOKEN = "optk-svc-" + "t" * 30
 
+VERIFY_TIMEOUT = 2.0
+"""Seconds that a verdict may take: more than by default, as the machine is busy with other tests."""
+
 
 def settings_of(**options: Any) -> Settings:
     """A gateway's settings, all by their own names; it listens at any free port."""
+    options = {"verify_timeout": VERIFY_TIMEOUT, **options}
     limits = {limit.name for limit in fields(Limits)}
     timeouts = {timeout.name for timeout in fields(Timeouts)}
     settings: dict[str, Any] = {

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
+
 import pytest
 
-from gateway.envelope import Refusal
-from gateway.paths import ScopeRule
+from keyauthority.edge.envelope import ERROR, LONGEST_ERROR, Refusal
+from keyauthority.scopes.catalogue import parse_catalogue
 from keyauthority.v1 import verification_service_pb2 as pb
 from tests.gateway.conftest import StartGateway
 from tests.gateway.parts import (
@@ -20,7 +22,17 @@ from tests.gateway.parts import (
 )
 from tests.gateway.test_table import check_envelope
 
-RULES = (ScopeRule("/v1/images", "images"), ScopeRule("/v1/files", "files"))
+RULES = parse_catalogue("""
+[[scope]]
+name = "images"
+description = "Pictures"
+allow = ["* /v1/images", "* /v1/chat"]
+
+[[scope]]
+name = "files"
+description = "Files"
+allow = ["GET /v1/files", "GET /chat"]
+""")
 
 
 async def ask(port: int, secret: str, *fields: str, target: str = "/authz") -> Answered:
@@ -66,8 +78,8 @@ async def test_it_says_the_same_however_the_connection_goes_on(
 @pytest.mark.parametrize(
     ("verdict", "fields", "target"),
     [
-        pytest.param(valid_reply("a", "b"), [], "/authz", id="good"),
-        pytest.param(valid_reply("a", "b"), [], "/authz/v1/chat?x=1", id="appended"),
+        pytest.param(valid_reply(), [], "/authz", id="good"),
+        pytest.param(valid_reply("images"), [], "/authz/v1/chat?x=1", id="appended"),
         pytest.param(valid_reply("a", "b"), ["X-Forwarded-Uri: /v1//x"], "/authz", id="ambiguous"),
         pytest.param(valid_reply("a", "b"), ["X_OpenToken_Me: 1"], "/authz", id="alike"),
         pytest.param(valid_reply("a", "b"), [], "/authz?credits=1", id="credits"),
@@ -86,7 +98,7 @@ async def test_a_connection_answers_a_second_request_as_the_first(
     target: str,
 ) -> None:
     """The second is answered in the step in which its head arrives, where nothing is to be awaited."""
-    port = await start_gateway(require_scope=RULES)
+    port = await start_gateway(scope_rules=RULES)
     secret = authority.issue(verdict)
     closing = head(
         f"Authorization: Bearer {secret}", "X-Request-Id: the-same", *fields, target=target
@@ -146,34 +158,142 @@ async def test_refusals_are_the_same_envelopes(port: int, authority: RecordingAu
 @pytest.mark.parametrize(
     ("fields", "target"),
     [
-        pytest.param(["X-Original-URI: /v1/images/x?q=/v1"], "/authz", id="nginx"),
-        pytest.param(["X-Forwarded-Uri: /v1/images"], "/authz", id="traefik-caddy"),
-        pytest.param([], "/authz/v1/images", id="envoy"),
-        pytest.param(["X-Forwarded-Uri: /v1/chat"], "/authz/v1/images", id="envoy-and-client"),
+        pytest.param([], "/authz", id="missing"),
+        pytest.param([], "/authz/v1/x", id="appended"),
+        pytest.param(["Authorization: Bearer nonsense"], "/authz", id="invalid"),
+        pytest.param(["Transfer-Encoding: gzip"], "/authz", id="head"),
+        pytest.param([f"X-Long: {'x' * 40_000}"], "/authz", id="large"),
+        pytest.param(["No colon"], "/authz", id="unreadable"),
+    ],
+)
+async def test_a_header_has_the_envelope_of_a_refusal(
+    port: int, fields: list[str], target: str
+) -> None:
+    """For a proxy that passes on no body of the answer: what it says is the same, in one line."""
+    answer = parse(await exchange(port, head(*fields, target=target)))
+
+    assert answer.status >= 400
+    assert answer.header(ERROR) == [answer.body.decode()]
+
+
+async def test_only_a_proxy_gets_that_header(port: int, authority: RecordingAuthority) -> None:
+    """Others read the body."""
+    refused = parse(await exchange(port, head(target="/v1/models")))
+
+    assert (refused.status, refused.header(ERROR)) == (401, [])
+    assert (await ask(port, authority.issue())).header(ERROR) == []
+
+
+async def test_a_proxy_that_may_not_connect_gets_the_header(start_gateway: StartGateway) -> None:
+    """The answer to a connection too many comes before any question."""
+    port = await start_gateway(max_connections=1)
+    _, writer = await asyncio.open_connection("127.0.0.1", port)
+    # It counts once it is answered.
+    answer = parse(await exchange(port, pause=0))
+    writer.close()
+
+    assert answer.status == 503
+    assert answer.header(ERROR) == [answer.body.decode()]
+
+
+@pytest.mark.parametrize("refusal", Refusal, ids=lambda row: row.name)
+def test_the_header_is_bounded_and_one_line(refusal: Refusal) -> None:
+    """Proxies have a few kilobytes for the head of an answer."""
+    assert len(refusal.json) <= LONGEST_ERROR
+    assert refusal.json.isascii()
+    assert refusal.json.isprintable()
+
+
+@pytest.mark.parametrize(
+    ("fields", "target"),
+    [
         pytest.param(
-            ["X-Original-URI: /v1/images", "X-Forwarded-Uri: /v1/chat"], "/authz", id="two-headers"
+            ["X-Original-URI: /v1/images/x?q=/v1", "X-Original-Method: POST"], "/authz", id="nginx"
         ),
-        pytest.param([], "/authz", id="untold"),
+        pytest.param(
+            ["X-Forwarded-Uri: /v1/images", "X-Forwarded-Method: POST"],
+            "/authz",
+            id="traefik-caddy",
+        ),
+        pytest.param([], "/authz/v1/images", id="envoy"),
+        pytest.param(
+            ["X-Forwarded-Uri: /v1/chat", "X-Forwarded-Method: POST"],
+            "/authz/v1/images",
+            id="envoy-and-client",
+        ),
+        pytest.param(
+            ["X-Original-URI: /v1/images", "X-Forwarded-Uri: /v1/chat", "X-Original-Method: GET"],
+            "/authz",
+            id="two-headers",
+        ),
     ],
 )
 async def test_scopes_are_asked_for_the_path_told(
     start_gateway: StartGateway, authority: RecordingAuthority, fields: list[str], target: str
 ) -> None:
-    """A client that adds another path cannot take a rule away, nor can telling none."""
-    port = await start_gateway(require_scope=RULES)
-    plain, scoped = authority.issue(), authority.issue(valid_reply("images", "files"))
+    """A client that adds another path can't make a scope allow more."""
+    port = await start_gateway(scope_rules=RULES)
+    other, scoped = authority.issue(valid_reply("files")), authority.issue(valid_reply("images"))
 
-    check_envelope(await ask(port, plain, *fields, target=target), Refusal.INSUFFICIENT_SCOPE)
+    check_envelope(
+        await ask(port, other, *fields, target=target), Refusal.INSUFFICIENT_SCOPE, "images"
+    )
     assert (await ask(port, scoped, *fields, target=target)).status == 200
+    assert (await ask(port, authority.issue(), *fields, target=target)).status == 200
 
 
-async def test_a_path_told_without_a_rule_asks_for_nothing(
-    start_gateway: StartGateway, authority: RecordingAuthority
+@pytest.mark.parametrize(
+    ("fields", "target"),
+    [
+        pytest.param([], "/authz", id="nothing"),
+        pytest.param(["X-Original-URI: /v1/images"], "/authz", id="no-method"),
+        pytest.param(["X-Original-Method: GET"], "/authz", id="no-path"),
+    ],
+)
+async def test_scopes_allow_nothing_where_method_or_path_is_untold(
+    start_gateway: StartGateway, authority: RecordingAuthority, fields: list[str], target: str
 ) -> None:
-    """Also outside /v1: what the proxy guards is its own affair."""
-    port = await start_gateway(require_scope=RULES)
+    """Nginx asks with GET, whatever its client's method is. Without scopes it is of no matter."""
+    port = await start_gateway(scope_rules=RULES)
+    scoped = authority.issue(valid_reply("images", "files"))
 
-    assert (await ask(port, authority.issue(), "X-Original-URI: /chat")).status == 200
+    answer = await ask(port, scoped, *fields, target=target)
+
+    check_envelope(
+        answer,
+        Refusal.INSUFFICIENT_SCOPE,
+        "the proxy has to name the method and the path of the request",
+    )
+    assert (await ask(port, authority.issue(), *fields, target=target)).status == 200
+
+
+@pytest.mark.parametrize(
+    ("fields", "status"),
+    [
+        (["X-Original-URI: /v1/files", "X-Original-Method: GET"], 200),
+        (["X-Original-URI: /v1/files", "X-Original-Method: DELETE"], 403),
+        (["X-Original-URI: /v1/files", "X-Original-Method: get"], 403),
+        (
+            [
+                "X-Original-URI: /v1/files",
+                "X-Original-Method: DELETE",
+                "X-Forwarded-Method: GET",
+            ],
+            403,
+        ),
+        (["X-Original-URI: /chat", "X-Original-Method: GET"], 200),
+        (["X-Original-URI: /other", "X-Original-Method: GET"], 403),
+    ],
+)
+async def test_a_scope_allows_methods_of_paths_wherever_they_are(
+    start_gateway: StartGateway, authority: RecordingAuthority, fields: list[str], status: int
+) -> None:
+    """Also outside /v1: rules may name what the proxy guards. Each method that is named has to be allowed."""
+    port = await start_gateway(scope_rules=RULES)
+
+    answer = await ask(port, authority.issue(valid_reply("files")), *fields)
+
+    assert answer.status == status
 
 
 @pytest.mark.parametrize("path", ["/v1/x/../images", "/v1/x%2f..%2fimages", "//v1/images"])
@@ -181,11 +301,12 @@ async def test_an_ambiguous_path_is_not_judged(
     start_gateway: StartGateway, authority: RecordingAuthority, path: str
 ) -> None:
     """Proxy and upstream might read it in two ways."""
-    port = await start_gateway(require_scope=RULES)
+    port = await start_gateway(scope_rules=RULES)
+    scoped = authority.issue(valid_reply("images", "files"))
 
-    check_envelope(
-        await ask(port, authority.issue(), f"X-Original-URI: {path}"), Refusal.BAD_REQUEST
-    )
+    answer = await ask(port, scoped, f"X-Original-URI: {path}", "X-Original-Method: GET")
+
+    check_envelope(answer, Refusal.BAD_REQUEST)
 
 
 async def test_a_proxys_clients_do_not_brake_each_other(

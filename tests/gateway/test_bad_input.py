@@ -9,7 +9,7 @@ from aiohttp import web
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from gateway.envelope import Refusal
+from keyauthority.edge.envelope import Refusal
 from tests.gateway.conftest import StartGateway
 from tests.gateway.parts import FakeUpstream, RecordingAuthority, exchange, head, parse
 from tests.gateway.test_table import check_envelope

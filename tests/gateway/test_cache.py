@@ -6,7 +6,7 @@ import asyncio
 
 from aiohttp import ClientSession
 
-from gateway.envelope import Refusal
+from keyauthority.edge.envelope import Refusal
 from keyauthority.v1 import verification_service_pb2 as pb
 from tests.gateway.conftest import StartGateway
 from tests.gateway.parts import (

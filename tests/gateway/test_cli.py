@@ -19,7 +19,7 @@ from click.testing import CliRunner, Result
 
 from gateway.cli import main, settings_of
 from gateway.config import Limits, Settings, Timeouts
-from gateway.paths import ScopeRule
+from keyauthority.scopes.catalogue import default_catalogue
 from tests.ports import free_port
 
 
@@ -60,6 +60,14 @@ FIXED = ("body_rate_grace", "doubt_timeout", "usage_timeout", "max_read_on")
 """No operator has a reason to change these: only tests do, since they would wait for too long."""
 
 
+NEW_SCOPE = """
+[[scope]]
+name = "rerank:write"
+description = "Order documents"
+allow = ["POST /v1/rerank"]
+"""
+
+
 def test_settings_have_defaults() -> None:
     """Only the upstream and the token are nobody's guess."""
     settings = settings_by(*UPSTREAM, "--token-file", "t")
@@ -70,7 +78,7 @@ def test_settings_have_defaults() -> None:
     assert (settings.timeouts.first_byte_timeout, settings.timeouts.idle_timeout) == (900, 900)
     assert settings.access_log
     assert (settings.cache, settings.on_revoke, settings.workers) == (True, "drain", 1)
-    assert settings.require_scope == ()
+    assert settings.scope_rules == default_catalogue()
 
 
 def test_every_setting_has_a_flag() -> None:
@@ -103,17 +111,15 @@ def test_every_setting_has_a_flag() -> None:
         text for flag, value in {**texts, **numbers}.items() for text in (f"--{flag}", str(value))
     ]
 
-    scopes = (
-        "--require-scope",
-        "/v1/a=a",
-        "--require-scope",
-        "/v1/b=b",
+    switches = (
+        "--scope-rules",
+        "off",
         "--access-log",
         "off",
         "--cache",
         "off",
     )
-    settings = settings_by(*flags, *scopes)
+    settings = settings_by(*flags, *switches)
 
     for flag, value in texts.items():
         assert str(getattr(settings, flag.replace("-", "_"))) == value
@@ -121,7 +127,7 @@ def test_every_setting_has_a_flag() -> None:
         assert [getattr(group, name) for name in names_of(group)] == [
             numbers[name.replace("_", "-")] for name in names_of(group)
         ]
-    assert settings.require_scope == (ScopeRule("/v1/a", "a"), ScopeRule("/v1/b", "b"))
+    assert settings.scope_rules is None
     assert not settings.access_log
     assert not settings.cache
 
@@ -143,7 +149,7 @@ def test_flags_win_over_the_environment() -> None:
         "GATEWAY_UPSTREAM": "http://127.0.0.1:1",
         "GATEWAY_TOKEN_FILE": "env",
         "GATEWAY_MAX_BODY_BYTES": "7",
-        "GATEWAY_REQUIRE_SCOPE": "/v1/a=a /v1/b=b",
+        "GATEWAY_SCOPE_RULES": "off",
         "GATEWAY_TRUSTED_PROXIES": "192.0.2.1 10.0.0.0/8 2001:db8::/32",
         "GATEWAY_ACCESS_LOG": "off",
         "GATEWAY_CACHE": "off",
@@ -154,7 +160,7 @@ def test_flags_win_over_the_environment() -> None:
     assert settings.upstream == "http://127.0.0.1:1"
     assert settings.token_file == Path("flag")
     assert settings.limits.max_body_bytes == 7
-    assert len(settings.require_scope) == 2
+    assert settings.scope_rules is None
     assert [str(network) for network in settings.trusted_proxies] == [
         "192.0.2.1/32",
         "10.0.0.0/8",
@@ -257,12 +263,44 @@ def test_settings_that_cannot_be_right_are_refused(arguments: list[str], word: s
     assert word in refused(*UPSTREAM, "--token-file", "t", *arguments)
 
 
-def test_a_malformed_scope_rule_is_a_usage_error() -> None:
-    """It says what a rule looks like."""
-    result = run(*UPSTREAM, "--token-file", "t", "--require-scope", "images")
+@pytest.mark.parametrize("text", [None, "allow = []", "\xff"])
+def test_scope_rules_that_are_none_are_a_usage_error(text: str | None, tmp_path: Path) -> None:
+    """It names the flag, the file, and what is wrong."""
+    file = tmp_path / "rules.toml"
+    if text is not None:
+        file.write_text(text, encoding="latin-1")
+
+    result = run(*UPSTREAM, "--token-file", "t", "--scope-rules", str(file))
 
     assert result.exit_code == 2
-    assert "PREFIX=SCOPE" in result.stderr
+    assert "--scope-rules" in result.stderr
+    assert str(file) in result.stderr
+
+
+def test_the_rules_that_ship_are_printed_and_a_file_of_them_is_taken(tmp_path: Path) -> None:
+    """An operator begins with them."""
+    file = tmp_path / "rules.toml"
+    file.write_text(run("scope-rules").stdout + NEW_SCOPE, encoding="utf-8")
+
+    settings = settings_by(*UPSTREAM, "--token-file", "t", "--scope-rules", str(file))
+    listed = run("scope-rules", str(file)).stdout.splitlines()
+
+    assert settings.scope_rules is not None
+    assert settings.scope_rules[:-1] == default_catalogue()
+    assert settings.scope_rules[-1].name == "rerank:write"
+    assert listed[0] == "models:read: List models and read what they are"
+    assert listed[-1] == "rerank:write: Order documents"
+
+
+def test_a_file_of_rules_can_be_checked(tmp_path: Path) -> None:
+    """Before a gateway is started with it."""
+    file = tmp_path / "rules.toml"
+    file.write_text("[[scope]]\nname = 'a b'", encoding="utf-8")
+
+    result = run("scope-rules", str(file))
+
+    assert result.exit_code == 1
+    assert "'a b'" in result.stderr
 
 
 @pytest.mark.parametrize("network", ["proxy.example.com", "10.0.0.1/8", "10.0.0.0/33", ""])

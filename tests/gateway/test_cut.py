@@ -13,10 +13,10 @@ import grpc
 import pytest
 from aiohttp import ClientPayloadError, ClientResponse, ClientSession, web
 
-from gateway.envelope import Refusal
 from gateway.request import EdgeRequest
 from gateway.under_way import Streams
 from keyauthority.client import VerifiedKey
+from keyauthority.edge.envelope import Refusal
 from keyauthority.v1 import verification_service_pb2 as pb
 from tests.gateway.conftest import StartGateway
 from tests.gateway.parts import FakeUpstream, RecordingAuthority, reply, valid_reply

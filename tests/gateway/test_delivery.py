@@ -11,8 +11,8 @@ from contextlib import AsyncExitStack, asynccontextmanager
 import pytest
 from aiohttp import web
 
-from gateway.envelope import Refusal
 from keyauthority.base.http.delivery import HIGH_WATER, Delivery, Unread
+from keyauthority.edge.envelope import Refusal
 from keyauthority.v1 import verification_service_pb2 as pb
 from tests.gateway.conftest import StartGateway
 from tests.gateway.parts import (

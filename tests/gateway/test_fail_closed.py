@@ -11,15 +11,17 @@ from aiohttp.test_utils import make_mocked_request
 from google.protobuf.duration_pb2 import Duration
 
 from gateway.authorize import Authorizer
-from gateway.envelope import Refusal
+from gateway.key_headers import KeyHeaders
 from gateway.observe import Metrics
 from gateway.request import Grant
 from gateway.sources import Attempts
 from keyauthority.client import Secret, Verdict, Verification, VerifiedKey, Verifier
+from keyauthority.edge.envelope import Refusal
 from keyauthority.v1 import verification_service_pb2 as pb
 from tests.gateway.conftest import StartGateway
 from tests.gateway.parts import (
     TOKEN,
+    VERIFY_TIMEOUT,
     Answered,
     FakeUpstream,
     RecordingAuthority,
@@ -32,7 +34,6 @@ from tests.gateway.parts import (
 from tests.gateway.test_table import check_envelope
 
 Context = grpc.aio.ServicerContext[Any, Any]
-DEADLINE = 0.5
 MARGIN = 0.4
 ROOM_OF_ONE = 64
 """Secrets of one source that wait in a test of that."""
@@ -46,7 +47,7 @@ async def test_an_authority_that_is_not_there(start_gateway: StartGateway) -> No
     """Refused connections are known at once."""
     port = await start_gateway(authority="127.0.0.1:1")
 
-    async with asyncio.timeout(DEADLINE + MARGIN):
+    async with asyncio.timeout(VERIFY_TIMEOUT + MARGIN):
         answer = await ask(port, "some-imported-secret")
 
     check_envelope(answer, Refusal.VERIFICATION_UNAVAILABLE)
@@ -63,7 +64,7 @@ async def test_an_authority_that_hangs(
 
     authority.misbehave = hang
 
-    async with asyncio.timeout(DEADLINE + MARGIN):
+    async with asyncio.timeout(VERIFY_TIMEOUT + MARGIN):
         answer = await ask(port, authority.issue())
 
     check_envelope(answer, Refusal.VERIFICATION_UNAVAILABLE)
@@ -116,7 +117,7 @@ async def test_more_questions_than_there_is_room_for(authority: RecordingAuthori
     async with Verifier(
         authority.address, token=token, cache=False, timeout=20, waiting=2 * ROOM_OF_ONE
     ) as verifier:
-        authorizer = Authorizer(verifier, Attempts(0), lambda _: None, Metrics())
+        authorizer = Authorizer(verifier, Attempts(0), lambda _: None, Metrics(), KeyHeaders())
 
         async def ask_at_the_edge() -> Grant | Refusal:
             headers = {"Authorization": f"Bearer {authority.issue()}"}
@@ -213,7 +214,7 @@ async def test_a_verdict_that_nobody_knows_lets_nobody_in(
     """Neither at the request nor when its key is judged again, from memory as by a call."""
     async with Newer(authority.address, token=Secret(TOKEN), cache=False) as verifier:
         verifier.in_memory = in_memory
-        authorizer = Authorizer(verifier, Attempts(0), lambda _: None, Metrics())
+        authorizer = Authorizer(verifier, Attempts(0), lambda _: None, Metrics(), KeyHeaders())
         headers = {"Authorization": f"Bearer {authority.issue()}"}
         request: Any = make_mocked_request("GET", "/v1/models", headers)
         request.key = request.presented = None

@@ -6,7 +6,7 @@ import asyncio
 
 import pytest
 
-from gateway.envelope import Refusal
+from keyauthority.edge.envelope import Refusal
 from tests.gateway.conftest import StartGateway
 from tests.gateway.parts import RecordingAuthority, exchange, head, parse
 from tests.gateway.peers import Peer, serving

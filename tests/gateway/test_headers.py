@@ -13,9 +13,10 @@ from hypothesis import strategies as st
 from multidict import CIMultiDict, CIMultiDictProxy
 
 from gateway.allowlist import Allowlist
-from gateway.field_names import IDENTITY_PREFIX, MOST_DECISIONS, Decisions, canonical
+from gateway.field_names import MOST_DECISIONS, Decisions
 from gateway.headers import to_upstream
 from keyauthority.client import VerifiedKey
+from keyauthority.edge.identity import IDENTITY_PREFIX, canonical
 from tests.gateway.conftest import StartGateway
 from tests.gateway.parts import (
     Answered,

@@ -7,8 +7,8 @@ import json
 import grpc
 
 from gateway.authorize import Readiness
-from gateway.envelope import Refusal
 from keyauthority.client import Secret, Verifier
+from keyauthority.edge.envelope import Refusal
 from tests.gateway.conftest import StartGateway
 from tests.gateway.parts import TOKEN, RecordingAuthority, exchange, head, parse
 from tests.gateway.test_table import check_envelope

@@ -7,11 +7,11 @@ import json
 import openai
 import pytest
 
-from gateway.envelope import Refusal
 from gateway.key_headers import KeyHeaders
 from keyauthority.base.process.settings import SettingsError
 from keyauthority.base.process.telemetry import configure_logging
 from keyauthority.client import redact
+from keyauthority.edge.envelope import Refusal
 from keyauthority.v1 import verification_service_pb2 as pb
 from tests.gateway.conftest import StartGateway
 from tests.gateway.parts import FakeUpstream, RecordingAuthority, exchange, head, parse, reply

@@ -11,9 +11,9 @@ import pytest
 from aiohttp import ClientSession, web
 
 from gateway.observe import OUTCOMES
-from gateway.paths import ScopeRule
 from keyauthority.base.process.telemetry import configure_logging
 from keyauthority.client import redact
+from keyauthority.scopes.catalogue import Allowance, Scope
 from keyauthority.v1 import verification_service_pb2 as pb
 from tests.gateway.conftest import StartGateway
 from tests.gateway.parts import (
@@ -119,8 +119,8 @@ async def test_no_secret_reaches_the_log(
         await exchange(port, head(f"Authorization: Bearer {secret}", "Broken : field"))
         await exchange(port, f"GET /v1/{secret} nonsense\r\n{secret}\r\n\r\n".encode())
 
-    rule = ScopeRule("/v1", Explosive(f"it was {good}"))
-    port = await start_gateway(access_log=True, require_scope=(rule,))
+    rule = Scope("a", "Anything", (Allowance(None, Explosive(f"it was {good}")),))
+    port = await start_gateway(access_log=True, scope_rules=(rule,))
     await exchange(port, head(f"Authorization: Bearer {good}"))
 
     logged = capsys.readouterr().err

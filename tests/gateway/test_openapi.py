@@ -9,7 +9,7 @@ import pytest
 import yaml
 from jsonschema import Draft202012Validator
 
-from gateway.envelope import Refusal
+from keyauthority.edge.envelope import Refusal
 
 DOCUMENT: dict[str, Any] = yaml.safe_load(
     (Path(__file__).parents[2] / "docs" / "openapi.yaml").read_text()

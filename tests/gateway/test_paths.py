@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from gateway.envelope import Refusal
-from gateway.paths import check_path, split_target
+from keyauthority.edge.envelope import Refusal
+from keyauthority.edge.paths import check_path, split_target
 
 
 @pytest.mark.parametrize(

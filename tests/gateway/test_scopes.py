@@ -1,9 +1,10 @@
-"""Scopes that paths ask for."""
+"""What scopes allow."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from pathlib import Path
 from posixpath import normpath
 from unicodedata import normalize
 from urllib.parse import unquote
@@ -12,70 +13,101 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from gateway.paths import ScopeRule, ScopeRules, check_path
+from keyauthority.edge.paths import check_path
+from keyauthority.edge.scopes import ScopeRules
+from keyauthority.scopes.catalogue import (
+    ScopeRulesError,
+    default_catalogue,
+    load_catalogue,
+    parse_catalogue,
+)
 
-RULES = ScopeRules([ScopeRule.parse("/v1/images=images"), ScopeRule.parse("/v1/files/=files:read")])
+RULES = ScopeRules(
+    parse_catalogue("""
+[[scope]]
+name = "images"
+description = "Pictures"
+allow = ["GET,POST /v1/images", "* /v1/Sketches/"]
+
+[[scope]]
+name = "files:read"
+description = "Files"
+allow = ["GET /v1/files"]
+
+[[scope]]
+name = "four"
+description = "One family of models"
+allow = ["* /v1/models/gpt-4"]
+""")
+)
+
+
+def allowed(path: str, *scopes: str, method: str = "POST") -> bool:
+    """Whether the gateway would forward it for a key with *scopes*."""
+    return check_path(path) is None and RULES.allow(scopes or ("images",), method, path)
 
 
 @pytest.mark.parametrize(
-    "path", ["/v1/images", "/v1/images/", "/v1/images/edits", "/v1/%69mages", "/v1/images;a/x"]
-)
-def test_a_rule_covers_its_prefix_and_all_below(path: str) -> None:
-    """Also when letters of the path are percent-encoded."""
-    assert not RULES.satisfied(path, ())
-    assert RULES.satisfied(path, ("images",))
+    "path",
+    ["/v1/images", "/v1/images/", "/v1/images/edits", "/v1/Sketches/a%20b", "/v1/images/caf%C3%A9",
+     "/v1/images/a.png", "/v1/images/x%3fy", "/v1/images/.x"],
+)  # fmt: skip
+def test_a_scope_allows_its_path_and_all_below(path: str) -> None:
+    """However what is below is written."""
+    assert allowed(path)
+    assert not allowed(path, "files:read")
 
 
 @pytest.mark.parametrize(
     "path",
     [
         "/v1/IMAGES", "/v1/Images/edits", "/v1/images%00", "/v1/images%00.png", "/v1/images%3f",
-        "/v1/images%3Fx/y", "/v1/images%23", "/v1/images%23x", "/v1/%2569mages", "/v1/%252569mages",
-        "/v1/images%20", "/v1/images%20x", "/v1/%20images", "/v1/images+", "/v1/images.",
-        "/v1/images...", "/v1/images%2e", "/v1/images.%20.", "/v1/images.json", "/v1/images%3bx",
-        "/v1/x%252f..%252fimages", "/v1/%252e%252e/v1/images", "/v1/x/%252e%252e/images",
-        "/v1%252fimages", "/v1/%255cimages", "/v1%252f%252fimages", "/v1/;x/images",
-        "/v1/%ef%bd%89mages", "/v1/%e2%93%98mages", "/v1/images%ef%bc%8fedits", "/v1/%c4%b1mages",
-        "/v1/image%c5%bf", "/v1/im%e2%80%8bages", "/v1/im%c2%adages", "/v1/%cc%88images",
-        "/v1/%c1%a9mages", "/v1/x%c0%afimages", "/v1/%u0069mages", "/v1/%ffimages",
-        "/v1/im%09ages", "/v1/images%0d%0a", "/v1/images%7f", "/v1/images%e2%81%84x",
-        "/v1/%ef%bc%85%36%39mages", "/v1/" + "%" + "25" * 20 + "69mages",
+        "/v1/images%3Fx/y", "/v1/images%23", "/v1/images%23x", "/v1/%69mages", "/v1/%2569mages",
+        "/v1/images;a/x", "/v1/images%20", "/v1/images%20x", "/v1/%20images", "/v1/images+",
+        "/v1/images.", "/v1/images...", "/v1/images%2e", "/v1/images.%20.", "/v1/images.json",
+        "/v1/images%3bx", "/v1/x%252f..%252fimages", "/v1/%252e%252e/v1/images",
+        "/v1/x/%252e%252e/images", "/v1%252fimages", "/v1/%255cimages", "/v1%252f%252fimages",
+        "/v1/;x/images", "/v1/%ef%bd%89mages", "/v1/images%ef%bc%8fedits", "/v1/image%c5%bf",
+        "/v1/im%e2%80%8bages", "/v1/images%c0%afx", "/v1/%u0069mages", "/v1/%ffimages",
+        "/v1/im%09ages", "/v1/images%0d%0a", "/v1/images%7f", "/v1/sketches",
+        "/v1/imagesque", "/v1", "/v1/models", "/v1/image", "/v1/x/images", "/v1/.images",
+        "/v1/images/%252e%252e/files", "/v1/images/x%252f%252e%252e%252f%252e%252e%252ffiles",
+        "/v1/images/%252e%252e%253b/files", "/v1/images/..%255cfiles", "/v1/images/...json/files",
+        "/v1/images/%20..%20/files", "/v1/images/.../files", "/v1/images/%ff", "/v1/images/%0a",
+        "/v1/images/" + "%" + "25" * 20 + "2e",
     ],
 )  # fmt: skip
-def test_no_spelling_of_a_path_steps_around_a_rule(path: str) -> None:
-    """Case, encodings of encodings, cuts, parameters, dots and spaces, code pages."""
-    assert not RULES.satisfied(path, ("files:read",))
-    assert RULES.satisfied(path, ("images", "files:read"))
+def test_a_scope_allows_nothing_that_an_upstream_may_read_as_another_path(path: str) -> None:
+    """Not what is spelt in another way than the rule, nor what may lead out of it again."""
+    assert not allowed(path)
+    assert not allowed(path, "images", method="GET")
 
 
-@pytest.mark.parametrize(
-    "path", ["/v1/imagesque", "/v1", "/v1/models", "/v1/file", "/v1/my%20images", "/v1/x%3f/images",
-             "/v1/models/gpt-4.1", "/v1/.images", "/v1/caf%C3%A9/a%20b", "/v1/100%25", "/v1/x.images"]
-)  # fmt: skip
-def test_a_rule_covers_nothing_beside_its_prefix(path: str) -> None:
-    """A prefix is of whole path segments."""
-    assert RULES.satisfied(path, ())
+def test_a_scope_allows_its_methods() -> None:
+    """GET stands for HEAD too; their names have capitals."""
+    assert allowed("/v1/files", "files:read", method="GET")
+    assert allowed("/v1/files", "files:read", method="HEAD")
+    assert allowed("/v1/Sketches", "images", method="PATCH")
+    for method in ("POST", "DELETE", "get", "OPTIONS", ""):
+        assert not allowed("/v1/files", "files:read", method=method)
 
 
-def test_every_rule_that_covers_a_path_has_to_be_satisfied() -> None:
-    """Rules add up; none overrides another."""
-    rules = ScopeRules([ScopeRule.parse("/v1=api"), ScopeRule.parse("/v1/files=files")])
-
-    assert not rules.satisfied("/v1/files", ("files",))
-    assert rules.satisfied("/v1/files", ("files", "api"))
-
-
-def test_without_rules_every_key_may_do_everything() -> None:
-    """No scopes means full access as long as nobody asks for any."""
-    assert ScopeRules().satisfied("/v1/anything", ())
+def test_scopes_add_up() -> None:
+    """None takes away what another allows, and one that no rule names allows nothing."""
+    assert allowed("/v1/images", "files:read", "images")
+    assert not allowed("/v1/images", "image", "images:read", "*", "ima*")
 
 
 def test_a_model_of_a_family_is_not_the_family() -> None:
     """Digits behind a dot are no extension."""
-    rules = ScopeRules([ScopeRule.parse("/v1/models/gpt-4=four")])
+    assert allowed("/v1/models/gpt-4", "four")
+    assert not allowed("/v1/models/gpt-4.1", "four")
 
-    assert rules.satisfied("/v1/models/gpt-4.1", ())
-    assert not rules.satisfied("/v1/models/GPT-4", ())
+
+def test_what_is_missing_is_said() -> None:
+    """Each scope that would do, or that none would."""
+    assert RULES.missing("POST", "/v1/images/edits") == "images"
+    assert RULES.missing("DELETE", "/v1/files") == "only a key without scopes may make it"
 
 
 PIECES = (
@@ -124,25 +156,79 @@ CLEANERS: tuple[Callable[[str], str], ...] = (
     st.lists(st.sampled_from(PIECES), max_size=8),
     st.lists(st.sampled_from((*DECODERS, *FOLDERS, *CLEANERS)), max_size=8),
 )
-@example(["%", "2569", "mages"], [unquote, unquote])
-def test_however_an_upstream_reads_a_path_its_rule_is_asked_for(
+@example(["images", "/", "..", ".json"], [CLEANERS[9], CLEANERS[11]])
+def test_however_an_upstream_reads_a_path_it_is_one_that_the_scope_allows(
     pieces: list[str], steps: list[Callable[[str], str]]
 ) -> None:
-    """Any decoding and cleaning, in any order and number: or the path is refused."""
-    path = read = "/v1/" + "".join(pieces)
+    """Any decoding and cleaning, in any order and number: what is allowed is never read as another path."""
+    path = read = "/v1/images" + "".join(pieces)
     for step in steps:
         read = step(read)
-    if read == "/v1/images" or read.startswith("/v1/images/"):
-        refused = check_path(path) is not None or not RULES.satisfied(path, ("files:read",))
-        assert refused, f"{path} may be read as {read}"
+    if allowed(path):
+        within = read.rstrip("/") == "/v1/images" or read.startswith("/v1/images/")
+        assert within, f"{path} may be read as {read}"
+
+
+def test_the_rules_that_ship_are_rules() -> None:
+    """Each endpoint of the README, and a key for reading alone that changes nothing."""
+    rules = ScopeRules(default_catalogue())
+
+    assert rules.allow(("chat:write",), "POST", "/v1/chat/completions")
+    assert rules.allow(("models:read",), "GET", "/v1/models/google/gemini-3-flash")
+    for method, path in (("POST", "/v1/chat/completions"), ("DELETE", "/v1/models/x")):
+        assert not rules.allow(("models:read", "files:read", "batches:read"), method, path)
+
+
+ONE = "[[scope]]\nname = 'a'\ndescription = 'A'\n"
 
 
 @pytest.mark.parametrize(
-    "text",
-    ["", "images", "=images", "/v1/images", "/v1/images=", "v1=x", "/v1/%69mages=x", "/v1/../a=x",
-     "/v1//a=x", "/v1/a b=x", "/v1/a;b=x", "/v1/a?b=x"],
+    ("text", "words"),
+    [
+        ("[[scope", "not TOML"),
+        ("", "no [[scope]]"),
+        ("scope = 'a'", "in double brackets"),
+        ("[scope]\nname = 'a'", "in double brackets"),
+        ("allow = []", "'allow', where only [[scope]] may be"),
+        ("[[scope]]\ndescription = 'A'", "scope 1 has no name"),
+        ("[[scope]]\nname = 'a b'", "scope 1: 'a b' is not 1 to 128 characters"),
+        (ONE + "allows = []", "scope 'a' has 'allows'"),
+        (ONE, "scope 'a' has no list of what it allows"),
+        (ONE + "allow = []", "scope 'a' has no list of what it allows"),
+        (ONE + "allow = 'GET /v1'", "scope 'a' has no list of what it allows"),
+        (ONE + "allow = [1]", "scope 'a' allows 1, which is not METHODS PATH"),
+        (ONE + "allow = ['/v1']", "is not METHODS PATH"),
+        (ONE + "allow = ['GET  /v1']", "is not METHODS PATH"),
+        (ONE + "allow = ['get /v1']", "the methods 'get'"),
+        (ONE + "allow = ['GET, POST /v1']", "is not METHODS PATH"),
+        (ONE + "allow = ['*,GET /v1']", "the methods '*,GET'"),
+        *[
+            (ONE + f"allow = ['GET {path}']", f"the path '{path}'")
+            for path in ("v1", "/v1/*", "/v1/{id}", "/v1/%69", "/v1/../a", "/v1//a", "/v1/a;b",
+                         "/v1/a?b", "/v1/a#b", "/v1/é", "/v1/.", "/v1/a/...")
+        ],
+        ("[[scope]]\nname = 'a'\nallow = ['GET /v1']", "scope 'a' has no description"),
+        (
+            "[[scope]]\nname = 'a'\ndescription = ''\nallow = ['GET /v1']",
+            "scope 'a' has no description",
+        ),
+        (
+            "[[scope]]\nname = 'a'\ndescription = \"a\\nb\"\nallow = ['GET /v1']",
+            "scope 'a' has no description",
+        ),
+        ((ONE + "allow = ['GET /v1']\n") * 2, "two scopes have the name 'a'"),
+    ],
 )  # fmt: skip
-def test_what_is_no_rule_is_refused(text: str) -> None:
-    """A rule that could never match is a mistake, not a setting."""
-    with pytest.raises(ValueError, match="PREFIX=SCOPE"):
-        ScopeRule.parse(text)
+def test_what_is_no_rule_is_refused(text: str, words: str) -> None:
+    """With its place, and what to write instead."""
+    with pytest.raises(ScopeRulesError, match=re.escape(words)):
+        parse_catalogue(text)
+
+
+def test_a_file_that_is_none_is_named(tmp_path: Path) -> None:
+    """Missing, a folder, or in another encoding."""
+    (tmp_path / "latin").write_bytes(b"\xe9")
+    for name in ("missing", "", "latin"):
+        with pytest.raises(ScopeRulesError, match=str(tmp_path / name)):
+            load_catalogue(str(tmp_path / name))
+    assert load_catalogue("off") is None

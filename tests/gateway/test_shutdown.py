@@ -11,21 +11,20 @@ import pytest
 from aiohttp import ClientPayloadError, ClientSession, web
 
 from gateway.app import running
-from gateway.config import Settings, Timeouts
-from tests.gateway.parts import FakeUpstream, RecordingAuthority, exchange, head, parse
+from gateway.config import Settings
+from tests.gateway.parts import FakeUpstream, RecordingAuthority, exchange, head, parse, settings_of
 from tests.gateway.test_streaming import EVENT, SSE, Stream, bearer
 
 
 def settings(
     authority: RecordingAuthority, upstream: FakeUpstream, token_file: Path, **timeouts: float
 ) -> Settings:
-    return Settings(
-        listen="127.0.0.1:0",
+    return settings_of(
         authority=authority.address,
         token_file=token_file,
         upstream=upstream.url,
         access_log=False,
-        timeouts=Timeouts(**timeouts),
+        **timeouts,
     )
 
 

@@ -9,8 +9,8 @@ import pytest
 from aiohttp.test_utils import make_mocked_request
 from multidict import CIMultiDict
 
-from gateway.envelope import Refusal
 from gateway.sources import Sources
+from keyauthority.edge.envelope import Refusal
 from keyauthority.v1 import verification_service_pb2 as pb
 from tests.gateway.conftest import StartGateway
 from tests.gateway.parts import Answered, RecordingAuthority, exchange, head, parse, reply

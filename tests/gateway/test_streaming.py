@@ -11,7 +11,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 import pytest
 from aiohttp import ClientError, ClientPayloadError, ClientSession, web
 
-from gateway.envelope import Refusal
+from keyauthority.edge.envelope import Refusal
 from tests.gateway.conftest import StartGateway
 from tests.gateway.parts import FakeUpstream, RecordingAuthority, exchange, head, parse
 from tests.gateway.test_table import check_envelope

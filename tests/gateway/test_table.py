@@ -7,10 +7,9 @@ import json
 import pytest
 from aiohttp import ClientSession, web
 
-from gateway.authorize import REFUSALS
-from gateway.envelope import Refusal
-from gateway.paths import ScopeRule
 from keyauthority.client import Verdict
+from keyauthority.edge.envelope import REFUSALS, Refusal
+from keyauthority.scopes.catalogue import Allowance, Scope, default_catalogue
 from keyauthority.v1 import verification_service_pb2 as pb
 from tests.gateway.conftest import StartGateway
 from tests.gateway.parts import (
@@ -29,9 +28,10 @@ CHALLENGES = {"missing_auth": ["Bearer"]}
 INVALID_TOKEN = ['Bearer error="invalid_token"']
 
 
-def check_envelope(answer: Answered, refusal: Refusal) -> None:
-    """The answer is the row of *refusal*, whole and nothing else."""
-    expected = {"message": refusal.message, "type": refusal.kind, "code": refusal.code}
+def check_envelope(answer: Answered, refusal: Refusal, detail: str = "") -> None:
+    """The answer is the row of *refusal*, whole and nothing else but *detail* behind its message."""
+    message = f"{refusal.message}: {detail}" if detail else refusal.message
+    expected = {"message": message, "type": refusal.kind, "code": refusal.code}
     assert answer.status == refusal.status
     assert json.loads(answer.body) == {"error": expected}
     assert list(answer.error) == ["message", "type", "code"]
@@ -102,20 +102,51 @@ async def test_a_valid_key_gets_the_upstreams_answer(
     assert len(answer.header("x-request-id")) == 1
 
 
-async def test_a_missing_scope_is_forbidden(
-    start_gateway: StartGateway, authority: RecordingAuthority
+@pytest.mark.parametrize(
+    ("scopes", "target", "detail"),
+    [
+        pytest.param((), "/v1/images/generations", "", id="full-access"),
+        pytest.param((), "/v1/anything", "", id="full-access-without-a-rule"),
+        pytest.param(("models:read",), "/v1/models/gpt-5", "", id="allowed"),
+        pytest.param(("models:read",), "/v1/batches", "batches:read or batches:write", id="named"),
+        pytest.param(
+            ("models:read",), "/v1/anything", "only a key without scopes may make it", id="no-rule"
+        ),
+        pytest.param(("ours",), "/v1/models", "models:read or fine_tuning:write", id="unknown"),
+    ],
+)
+async def test_a_key_with_scopes_may_do_what_they_allow(
+    start_gateway: StartGateway,
+    authority: RecordingAuthority,
+    upstream: FakeUpstream,
+    scopes: tuple[str, ...],
+    target: str,
+    detail: str,
 ) -> None:
-    """A rule asks for more than a valid key; other paths stay as they were."""
-    port = await start_gateway(require_scope=_rules("/v1/images=images"))
-    plain, scoped = authority.issue(), authority.issue(valid_reply("images"))
-    images = "/v1/images/generations"
+    """By the rules that ship, and nothing else; the refusal names the scopes. Without scopes, anything."""
+    port = await start_gateway(scope_rules=default_catalogue())
+    secret = authority.issue(valid_reply(*scopes))
 
-    check_envelope(
-        await ask(port, f"Authorization: Bearer {plain}", target=images),
-        Refusal.INSUFFICIENT_SCOPE,
-    )
-    assert (await ask(port, f"Authorization: Bearer {scoped}", target=images)).status == 200
-    assert (await ask(port, f"Authorization: Bearer {plain}")).status == 200
+    answer = await ask(port, f"Authorization: Bearer {secret}", target=target)
+
+    if detail:
+        check_envelope(answer, Refusal.INSUFFICIENT_SCOPE, detail)
+        assert upstream.received == []
+    else:
+        assert answer.status == 200
+
+
+async def test_where_the_upstream_judges_scopes_the_gateway_does_not(
+    start_gateway: StartGateway, authority: RecordingAuthority, upstream: FakeUpstream
+) -> None:
+    """By `--scope-rules off`; it gets them in a header."""
+    port = await start_gateway(scope_rules=None)
+    secret = authority.issue(valid_reply("ours"))
+
+    answer = await ask(port, f"Authorization: Bearer {secret}", target="/v1/anything")
+
+    assert answer.status == 200
+    assert upstream.received[0].header("x-opentoken-scopes") == ["ours"]
 
 
 async def test_other_paths_are_not_found(port: int, authority: RecordingAuthority) -> None:
@@ -220,8 +251,8 @@ async def test_our_own_fault_says_nothing_about_itself(
     start_gateway: StartGateway, authority: RecordingAuthority
 ) -> None:
     """The text of an exception is for the log."""
-    rule = ScopeRule("/v1", Explosive("the password is swordfish"))
-    port = await start_gateway(require_scope=(rule,))
+    rule = Scope("a", "Anything", (Allowance(None, Explosive("the password is swordfish")),))
+    port = await start_gateway(scope_rules=(rule,))
     secret = authority.issue(valid_reply("a"))
 
     answer = await ask(port, f"Authorization: Bearer {secret}")
@@ -236,7 +267,3 @@ async def test_an_answer_to_head_has_no_body(http: ClientSession, port: int) -> 
         assert response.status == 401
         assert int(response.headers["Content-Length"]) == len(Refusal.MISSING_AUTH.body)
         assert await response.read() == b""
-
-
-def _rules(*texts: str) -> tuple[ScopeRule, ...]:
-    return tuple(ScopeRule.parse(text) for text in texts)

@@ -17,13 +17,13 @@ from gateway.allowlist import Allowlist
 from gateway.billing.reading_on import ReadingOn
 from gateway.config import Limits, Timeouts
 from gateway.connection import UnsolicitedError
-from gateway.envelope import Refusal
 from gateway.forward import Forwarder
 from gateway.observe import Metrics, Timings
 from gateway.request import EdgeRequest, Grant, open_body
 from gateway.upstream import Upstream
 from keyauthority.base.http.server import Server
 from keyauthority.client import SECRET_MARK, VerifiedKey
+from keyauthority.edge.envelope import Refusal
 from tests.certificates import CertificateAuthority
 from tests.gateway.conftest import StartGateway
 from tests.gateway.parts import RecordingAuthority, exchange, head, parse

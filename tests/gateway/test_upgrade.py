@@ -8,7 +8,7 @@ from asyncio import to_thread
 
 import pytest
 
-from gateway.envelope import Refusal
+from keyauthority.edge.envelope import Refusal
 from tests.gateway.parts import FakeUpstream, RecordingAuthority, exchange, head, parse
 from tests.gateway.test_table import check_envelope
 

@@ -218,6 +218,6 @@ async def test_a_port_that_other_workers_share_is_in_use(start: Start, token_fil
     ) as process:
         _, errors = await asyncio.wait_for(process.communicate(), START)
 
-    assert process.returncode == 1
+    assert process.returncode == 1, errors
     assert b"in use" in errors
     assert len(errors.splitlines()) == 1

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from datetime import timedelta
 from typing import Any, cast
 
@@ -12,7 +13,7 @@ from prometheus_client import CollectorRegistry
 from keyauthority.base.process.clocks import boottime
 from keyauthority.domain.errors import KeyAuthorityError, Reason
 from keyauthority.domain.sessions import Standing, Terms
-from keyauthority.replica.fence import POLL, SessionFence
+from keyauthority.replica.fence import SessionFence, pause_after
 from keyauthority.replica.lateness import Lateness
 from keyauthority.replica.metrics import ReplicaMetrics
 from keyauthority.replica.watch import Watch
@@ -58,11 +59,11 @@ def fence(sessions: Sessions) -> SessionFence:
     return fence_over(sessions)
 
 
-def fence_over(sessions: Sessions, poll: float = POLL) -> SessionFence:
+def fence_over(sessions: Sessions, pause: Callable[[float], float] = pause_after) -> SessionFence:
     store = MemoryStore(ManualClock())
     metrics, watched = ReplicaMetrics(CollectorRegistry()), cast("Any", sessions)
     lateness = Lateness(watched, metrics)
-    return SessionFence(watched, Watch(store), lateness, boottime, metrics, poll)
+    return SessionFence(watched, Watch(store), lateness, boottime, metrics, pause)
 
 
 async def test_one_look_is_for_all(fence: SessionFence, sessions: Sessions) -> None:
@@ -110,7 +111,7 @@ async def test_only_what_may_be_the_last_brings_a_look_forward(
     sessions: Sessions,
 ) -> None:
     """A look for each of a thousand acknowledgements would be slower than all of them together."""
-    fence = fence_over(sessions, poll=60.0)
+    fence = fence_over(sessions, pause=lambda _: 60.0)
     sessions.number = 1_000
     wait = asyncio.create_task(fence.wait(2))
     await sessions.until_looked_at(1)
@@ -170,3 +171,16 @@ async def test_a_lease_that_is_over_is_told_though_its_session_is_gone(
 
     receipts = await asyncio.wait_for(asyncio.gather(first, second), 5)
     assert [receipt.leases_waited_out for receipt in receipts] == [0, 1]
+
+
+@pytest.mark.parametrize(
+    ("look", "pause"),
+    [
+        pytest.param(0.0001, 0.002, id="quick"),
+        pytest.param(0.002, 0.008, id="takes a fifth of the time"),
+        pytest.param(0.5, 0.01, id="slow"),
+    ],
+)
+def test_pauses_are_as_long_as_looks_need(look: float, pause: float) -> None:
+    """Within bounds."""
+    assert pause_after(look) == pytest.approx(pause)

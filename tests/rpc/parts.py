@@ -31,6 +31,7 @@ from keyauthority.storage.sqlite.opening import open_sqlite
 from keyauthority.v1 import (
     audit_service_pb2,
     caller_service_pb2,
+    identity_service_pb2,
     key_service_pb2,
     ledger_service_pb2,
     operations_service_pb2,
@@ -46,6 +47,7 @@ from keyauthority.v1.workspace_service_pb2 import CreateWorkspaceRequest
 CONTRACTS: Final = (
     audit_service_pb2,
     caller_service_pb2,
+    identity_service_pb2,
     key_service_pb2,
     ledger_service_pb2,
     operations_service_pb2,

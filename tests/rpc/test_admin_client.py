@@ -6,6 +6,7 @@ import asyncio
 import socket
 from collections.abc import AsyncIterator
 from datetime import timedelta
+from importlib.metadata import version
 from typing import Any
 
 import grpc
@@ -40,6 +41,7 @@ from keyauthority.client.admin import (
     Who,
     audit,
     callers,
+    identity,
     keys,
     operations,
     reading,
@@ -75,6 +77,7 @@ CALLS: tuple[Call[Any], ...] = (
     callers.revoke("caller_1"),
     audit.page(AuditFilter()),
     audit.prune(START),
+    identity.who_am_i(),
     operations.sessions(),
     operations.peppers(),
     operations.add_pepper(),
@@ -104,7 +107,7 @@ def refused(code: grpc.StatusCode, reason: str, **metadata: str) -> AuthorityErr
 def test_every_method_of_the_admin_services_has_its_call() -> None:
     """A method that is added to one of them is not forgotten here."""
     admin = {"KeyService", "WorkspaceService", "CallerService", "AuditService"}
-    admin.add("OperationsService")
+    admin |= {"OperationsService", "IdentityService"}
     methods = {path_of(one) for one in METHODS.values() if one.containing_service.name in admin}
 
     assert {call.path for call in CALLS} == methods
@@ -345,3 +348,16 @@ async def test_no_secret_is_shown(client: AdminClient) -> None:
     assert issued.secret.reveal() not in shown
     assert client.token is not None
     assert client.token.reveal() not in shown
+
+
+async def test_a_caller_learns_who_it_is(authority: Authority, client: AdminClient) -> None:
+    """Whatever its roles, with the authority's clock and version; its token is not told."""
+    verifier = await authority.caller(Role.VERIFIER)
+    async with connect(f"127.0.0.1:{authority.port}") as channel:
+        answer = await AdminClient(channel, Secret(verifier.token)).call(identity.who_am_i())
+
+    assert (answer.caller.id, answer.caller.roles) == (verifier.caller_id, (Role.VERIFIER,))
+    assert answer.server_time == START
+    assert answer.server_version == version("opentoken-keyauthority")
+    assert verifier.token not in repr(answer)
+    assert (await client.call(identity.who_am_i())).caller.roles == tuple(Role)

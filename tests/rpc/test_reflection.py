@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from google.protobuf import descriptor_pool
 from google.protobuf.descriptor_pb2 import FileDescriptorProto
 from google.protobuf.descriptor_pool import DescriptorPool
 from grpc_reflection.v1alpha.reflection_pb2 import (
@@ -15,7 +16,7 @@ from grpc_reflection.v1alpha.reflection_pb2 import (
 from keyauthority.rpc.services import SERVICES
 from tests.rpc.parts import TIMEOUT, Api
 
-NAMES = [one.name for one in SERVICES]
+NAMES = [one.name for one in SERVICES if one.is_described]
 VERSIONS = [f"grpc.reflection.{version}.ServerReflection" for version in ("v1", "v1alpha")]
 
 
@@ -66,7 +67,10 @@ async def _add(
 
 
 async def test_every_service_is_listed_once(root: Api, version: str) -> None:
-    """Ours, health, and reflection itself."""
+    """Ours, health, and reflection itself; Envoy asks by a contract of its own."""
+    assert [one.name for one in SERVICES if not one.is_described] == [
+        "envoy.service.auth.v3.Authorization"
+    ]
     [response] = await ask(root, version, ServerReflectionRequest(list_services="*"))
     names = [service.name for service in response.list_services_response.service]
     assert sorted(names) == sorted(NAMES)
@@ -89,12 +93,55 @@ async def test_what_errors_carry_is_described(root: Api, version: str, message: 
     assert find(message).full_name == message
 
 
-async def test_an_unknown_symbol_is_not_found(root: Api, version: str) -> None:
+METHODS = [
+    f"{name}.{method}"
+    for name in NAMES
+    for method in descriptor_pool.Default().FindServiceByName(name).methods_by_name
+]
+
+
+async def test_every_method_is_found_by_its_name(root: Api, version: str) -> None:
+    """In the file of its service, as grpcurl and ghz ask for it."""
+    asks = (ServerReflectionRequest(file_containing_symbol=method) for method in METHODS)
+    for method, response in zip(METHODS, await ask(root, version, *asks), strict=True):
+        service = descriptor_pool.Default().FindServiceByName(method.rpartition(".")[0])
+        [serialized, *_] = response.file_descriptor_response.file_descriptor_proto
+        assert FileDescriptorProto.FromString(serialized).name == service.file.name
+        assert response.original_request.file_containing_symbol == method
+
+
+@pytest.mark.parametrize(
+    "symbol",
+    [
+        "keyauthority.v1.VerifiedKey",
+        "keyauthority.v1.VerifiedKey.id",
+        "keyauthority.v1.VerifiedKey.LabelsEntry",
+        "keyauthority.v1.VerifiedKey.LabelsEntry.key",
+        "keyauthority.v1.Verdict",
+        "keyauthority.v1.VERDICT_VALID",
+        "grpc.health.v1.HealthCheckResponse.ServingStatus",
+        "grpc.reflection.v1.ServerReflectionRequest.message_request",
+    ],
+)
+async def test_what_stands_within_is_found_by_its_name(
+    root: Api, version: str, symbol: str
+) -> None:
+    """Fields, nested messages and enums, oneofs, and values beside their enum."""
+    [response] = await ask(root, version, ServerReflectionRequest(file_containing_symbol=symbol))
+    [serialized, *_] = response.file_descriptor_response.file_descriptor_proto
+    assert symbol.startswith(FileDescriptorProto.FromString(serialized).package + ".")
+
+
+@pytest.mark.parametrize(
+    "symbol",
+    ["nothing.At.All", "keyauthority.v1.KeyService.Nothing", "keyauthority.v1.Verdict.Verify", ""],
+)
+async def test_an_unknown_symbol_is_not_found(root: Api, version: str, symbol: str) -> None:
     """An answer within the stream, which goes on."""
     unknown, known = await ask(
         root,
         version,
-        ServerReflectionRequest(file_containing_symbol="nothing.At.All"),
+        ServerReflectionRequest(file_containing_symbol=symbol),
         ServerReflectionRequest(list_services="*"),
     )
     assert unknown.error_response.error_code == 5

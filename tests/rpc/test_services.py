@@ -47,6 +47,7 @@ READING: Final = {
     "AuditService.ListAuditEntries",
     "OperationsService.ListSessions",
     "OperationsService.ListPeppers",
+    "IdentityService.WhoAmI",
 }
 SESSIONS: Final = {"VerificationService.Sync", "VerificationService.Leave"}
 CHANGING: Final = {
@@ -77,8 +78,8 @@ FOR_VERIFIERS: Final = {
 }
 
 
-def methods(*, of_grpc: bool) -> list[Method]:
-    return [one for each in SERVICES if each.of_grpc is of_grpc for one in each.methods()]
+def methods(*, foreign: bool) -> list[Method]:
+    return [one for each in SERVICES if each.foreign is foreign for one in each.methods()]
 
 
 def labels(chosen: Sequence[Method]) -> set[str]:
@@ -87,7 +88,7 @@ def labels(chosen: Sequence[Method]) -> set[str]:
 
 def test_each_method_reads_or_changes_or_keeps_a_session() -> None:
     """As the contract says it: a method that is added is decided about here as well."""
-    ours = methods(of_grpc=False)
+    ours = methods(foreign=False)
     assert labels([one for one in ours if one.changes]) == CHANGING
     assert labels([one for one in ours if one.keeps_session]) == SESSIONS
     rest = [one for one in ours if not (one.changes or one.keeps_session)]
@@ -95,16 +96,20 @@ def test_each_method_reads_or_changes_or_keeps_a_session() -> None:
     assert len(ours) == len(CHANGING | SESSIONS | READING)
 
 
-def test_what_is_grpcs_own_changes_nothing() -> None:
-    """Health and reflection, whose contracts say nothing of it."""
-    theirs = methods(of_grpc=True)
-    assert {one.service.rpartition(".")[2] for one in theirs} == {"Health", "ServerReflection"}
+def test_what_is_of_others_changes_nothing() -> None:
+    """Envoy's question, health and reflection, whose contracts say nothing of it."""
+    theirs = methods(foreign=True)
+    assert {one.service.rpartition(".")[2] for one in theirs} == {
+        "Authorization",
+        "Health",
+        "ServerReflection",
+    }
     assert not any(one.changes or one.keeps_session or one.for_people for one in theirs)
 
 
 def test_whom_a_caller_acts_for_matters_wherever_it_is_kept_or_judged() -> None:
     """To everything but the questions of verifiers, and what keeps their sessions."""
-    for_people = labels([one for one in methods(of_grpc=False) if one.for_people])
+    for_people = labels([one for one in methods(foreign=False) if one.for_people])
     assert for_people == (READING | CHANGING) - FOR_VERIFIERS
 
 
@@ -120,7 +125,7 @@ def test_every_service_of_the_contracts_is_served() -> None:
         for contract in contracts
         for each in contract.DESCRIPTOR.services_by_name.values()
     }
-    assert named == {one.name for one in SERVICES if not one.of_grpc}
+    assert named == {one.name for one in SERVICES if not one.foreign}
 
 
 def test_every_role_is_for_a_service() -> None:
@@ -180,7 +185,7 @@ KEYS: Final = replace(service("KeyService"), servicer=lambda _: Servicer())
         (replace(KEYS, session_methods={"Join": Room("syncing", 1)}), "KeyService has no Join"),
         (replace(KEYS, quick={"Check": lambda _: lambda *_: None}), "KeyService has no Check"),
         (
-            replace(KEYS, name="grpc.health.v1.Health", of_grpc=True),
+            replace(KEYS, name="grpc.health.v1.Health", foreign=True),
             "Health.Watch has no places",
         ),
     ],

@@ -23,9 +23,9 @@ from keyauthority.storage.sql.ledger import SqlLedger
 from keyauthority.storage.sql.slices import SqlSlices
 from keyauthority.storage.sql.usage import UsageReader
 from keyauthority.storage.sqlite import migrate_sqlite
-from keyauthority.storage.sqlite.database import SqliteStatements
 from keyauthority.storage.sqlite.direct import SqliteDirect, direct_of
 from keyauthority.storage.sqlite.examining import KIND
+from keyauthority.storage.sqlite.statements import SqliteStatements
 from tests.conformance.records import START, a_caller, a_key, a_workspace
 from tests.postgres import new_database, run_sql
 from tests.transactions import changing

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -15,22 +16,16 @@ from keyauthority.storage.sql.store import SqlStore
 from keyauthority.storage.sqlite.driver import Driver
 from keyauthority.storage.sqlite.unchanged import Unchanged
 from tests.conformance.records import a_caller
+from tests.observing import calls_of
 from tests.storage.parts import on_driver
 from tests.transactions import changing
 
 
 @pytest.fixture
-def ways(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
-    """What the thread was asked for."""
-    asked: list[Any] = []
-    execute: Any = Driver._execute
-
-    async def counted(self: Driver, work: Any, *arguments: Any) -> Any:
-        asked.append(work)
-        return await execute(self, work, *arguments)
-
-    monkeypatch.setattr(Driver, "_execute", counted)
-    return asked
+def ways() -> Iterator[list[Any]]:
+    """What the threads were asked for."""
+    with calls_of(Driver._execute) as calls:
+        yield calls
 
 
 async def verifiers(store: SqlStore) -> list[str]:

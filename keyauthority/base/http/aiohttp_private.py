@@ -38,6 +38,7 @@ PRIVATE: Final[Mapping[type, Mapping[str, str]]] = {
         "log_exception": "Is overridden: the rest of a body after its answer is no error.",
         "pause_writing": "Is overridden to count the bytes that wait for the client.",
         "resume_writing": "Is overridden for the same.",
+        "set_parser": "Takes what a client sends once the connection has another protocol.",
         "writing_paused": "Tells whether the client has to be waited for.",
     },
     web.Server: {
@@ -77,6 +78,7 @@ PRIVATE: Final[Mapping[type, Mapping[str, str]]] = {
         "pause_reading": "Is overridden to note the pause.",
         "resume_reading": "Is overridden to do nothing where reading was never paused.",
         "set_exception": "Tells whoever waits for the response, or is about to use the connection.",
+        "set_parser": "Takes what the upstream sends once the connection has another protocol.",
         "set_response_params": "Makes the parser of the next response.",
         "should_close": "Tells whether the connection may have another request.",
     },

@@ -76,6 +76,12 @@ class Connection(LimitedHeads):
         if self._task_handler is not None:
             self._task_handler.cancel()
 
+    def switch_to(self, parser: Any) -> None:
+        """Gives *parser* all that the client sends from now on, and tells it when no more comes."""
+        self.set_parser(parser)
+        if self.transport is None:
+            parser.feed_eof()
+
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         sending, shared = cast(asyncio.Transport, transport), self._shared
         delivery = Delivery(sending, shared.unread, self._limits.send_timeout, self._loop)

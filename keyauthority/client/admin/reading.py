@@ -11,6 +11,7 @@ from google.protobuf.timestamp_pb2 import Timestamp
 
 from keyauthority.client.admin.records import (
     Caller,
+    Identity,
     Key,
     Pepper,
     Recorded,
@@ -33,6 +34,7 @@ from keyauthority.escrow.slices import Account
 from keyauthority.v1 import (
     audit_service_pb2,
     caller_service_pb2,
+    identity_service_pb2,
     key_pb2,
     ledger_service_pb2,
     operations_service_pb2,
@@ -189,6 +191,12 @@ def caller(message: caller_service_pb2.Caller) -> Caller:
         revoke_time=_optional(message, "revoke_time"),
         acts_for_people=message.acts_for_people,
     )
+
+
+def identity(message: identity_service_pb2.WhoAmIResponse) -> Identity:
+    """Returns who calls, and who answers."""
+    time, version = _time(message.server_time), message.server_version
+    return Identity(caller(message.caller), time, version)
 
 
 def audit_entry(message: audit_service_pb2.AuditEntry) -> AuditEntry:

@@ -113,6 +113,15 @@ class Caller:
 
 
 @dataclass(frozen=True, slots=True)
+class Identity:
+    """The caller, and of the authority its clock during the call and its version, if that is known."""
+
+    caller: Caller
+    server_time: datetime
+    server_version: str
+
+
+@dataclass(frozen=True, slots=True)
 class NewCaller:
     """A new caller and its token, which can't be retrieved again."""
 

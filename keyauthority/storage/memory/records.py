@@ -63,6 +63,9 @@ class MemoryWorkspaces(Repository):
     async def get(self, workspace_id: str) -> Workspace | None:
         return self._books.workspaces.get(workspace_id)
 
+    async def to_change(self, workspace_id: str) -> Workspace | None:
+        return await self.get(workspace_id)
+
     async def get_all(self, workspace_ids: Iterable[str]) -> dict[str, Workspace]:
         return {
             workspace_id: self._books.workspaces[workspace_id]

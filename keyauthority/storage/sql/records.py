@@ -34,9 +34,15 @@ class SqlWorkspaces(Repository):
     """`Workspaces` within one transaction."""
 
     async def get(self, workspace_id: str) -> Workspace | None:
+        # Keys are added to a workspace side by side.
+        await self._statements.together(_name(workspace_id))
+        return await self._by_id(_BY_ID, workspace_id)
+
+    async def to_change(self, workspace_id: str) -> Workspace | None:
+        await self._statements.alone(_name(workspace_id))
+        # Versions before 1.1 know this lock alone.
         query = _LOCKED_BY_ID if self._statements.locking else _BY_ID
-        rows = await self._statements.read(query, id=workspace_id)
-        return Workspace(**rows[0]._asdict()) if rows else None
+        return await self._by_id(query, workspace_id)
 
     async def get_all(self, workspace_ids: Iterable[str]) -> dict[str, Workspace]:
         query = select(workspaces).where(workspaces.c.id.in_(list(workspace_ids)))
@@ -53,6 +59,16 @@ class SqlWorkspaces(Repository):
     async def update(self, workspace: Workspace) -> None:
         statement = update(workspaces).where(workspaces.c.id == workspace.id)
         await self._statements.count(statement.values(asdict(workspace)))
+
+    async def _by_id(self, query: Select[Any], workspace_id: str) -> Workspace | None:
+        rows = await self._statements.read(query, id=workspace_id)
+        return Workspace(**rows[0]._asdict()) if rows else None
+
+
+def _name(workspace_id: str) -> str:
+    # What it is locked by: the rows' own locks would let those who only read it overtake for ever
+    # whoever waits to change it.
+    return f"workspace {workspace_id}"
 
 
 _BY_ID: Final = select(workspaces).where(workspaces.c.id == bindparam("id"))

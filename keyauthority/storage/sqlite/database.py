@@ -7,7 +7,6 @@ the same time. The second connection can do neither.
 from __future__ import annotations
 
 import asyncio
-import json
 import sqlite3
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager, suppress
@@ -16,31 +15,19 @@ from pathlib import Path
 from threading import Event
 from typing import Any, Final, TypeVar
 
-from sqlalchemy import (
-    BigInteger,
-    Column,
-    ColumnElement,
-    Connection,
-    Executable,
-    Select,
-    Table,
-    UpdateBase,
-    func,
-)
-from sqlalchemy.dialects import sqlite
+from sqlalchemy import Select
 
 from keyauthority.base.process.tasks import to_the_end
-from keyauthority.base.relational.columns import PlainText
 from keyauthority.base.relational.outages import is_busy
 from keyauthority.domain.errors import KeyAuthorityError
 from keyauthority.domain.ports import Clock
 from keyauthority.storage.errors import CLOSED, outages, unavailable
-from keyauthority.storage.sql.direct import Insertion, Query
-from keyauthority.storage.sql.statements import Outcome, Statements
-from keyauthority.storage.sqlite.direct import direct_of, insertions, write_of
+from keyauthority.storage.sql.statements import Statements
+from keyauthority.storage.sqlite.direct import direct_of
 from keyauthority.storage.sqlite.driver import Driver
 from keyauthority.storage.sqlite.examining import IN_USE, KIND
 from keyauthority.storage.sqlite.journal import Journal
+from keyauthority.storage.sqlite.statements import SqliteStatements
 
 T = TypeVar("T")
 
@@ -56,66 +43,6 @@ PAUSE: Final = 0.01
 # The connection never waits inside SQLite: see `until_free`.
 _PRAGMAS: Final = {**KIND.pragmas, "busy_timeout": 0}
 _READING: Final = {"trusted_schema": 0, "query_only": 1, "busy_timeout": 0}
-
-
-class SqliteStatements(Statements):
-    """`Statements` on the one connection: there is nobody to keep out or to wake."""
-
-    def __init__(self, connection: sqlite3.Connection, sql: Connection, time: datetime) -> None:
-        super().__init__(time, locking=False)
-        self._connection = connection
-        self._sql = sql
-
-    @staticmethod
-    def insert(table: Table) -> Any:
-        return sqlite.insert(table)
-
-    def numbers(
-        self, column: Column[Mapping[str, int]], names: Sequence[str]
-    ) -> Sequence[ColumnElement[int]]:
-        return [func.json_extract(column, f"$.{name}", type_=BigInteger) for name in names]
-
-    def pairs(
-        self, pairs: Sequence[tuple[str, str]]
-    ) -> tuple[ColumnElement[str], ColumnElement[str]]:
-        pair = (
-            func.json_each(json.dumps(pairs)).table_valued("value", joins_implicitly=True).c.value
-        )
-        first, second = (func.json_extract(pair, f"$[{n}]", type_=PlainText) for n in (0, 1))
-        return first, second
-
-    async def alone(self, subject: str) -> None:
-        pass
-
-    async def together(self, subject: str) -> None:
-        pass
-
-    async def notify(self) -> None:
-        pass
-
-    async def _command(self, *texts: str) -> None:
-        with outages():
-            for text in texts:
-                self._connection.execute(text)
-
-    async def _execute(self, statement: Executable) -> Outcome:
-        with outages():
-            return Outcome.of(self._sql.execute(statement))
-
-    async def _write(self, statement: UpdateBase, rows: Sequence[Mapping[str, Any]]) -> None:
-        write = write_of(statement, tuple(rows[0]))
-        with outages():
-            self._connection.executemany(write.text, map(write.bound, rows))
-
-    async def _read(self, query: Query, values: Mapping[str, Any]) -> Sequence[Any]:
-        direct = direct_of(query)
-        with outages():
-            return direct.converted(self._connection.execute(*direct.bound(values)))
-
-    async def _add(self, insertion: Insertion, rows: Sequence[Sequence[Any]]) -> None:
-        with outages():
-            for text, parameters in insertions(insertion, rows):
-                self._connection.execute(text, parameters)
 
 
 class SqliteDatabase:

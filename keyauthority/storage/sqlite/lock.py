@@ -12,6 +12,7 @@ from pathlib import Path
 
 from keyauthority.base.process.files import open_own
 from keyauthority.base.relational.outages import StorageError
+from keyauthority.storage.errors import InUseError
 
 
 @contextmanager
@@ -45,6 +46,6 @@ def _lock(descriptor: int, database: Path) -> None:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError as error:
         holder = os.pread(descriptor, 500, 0).decode(errors="replace") or "another process"
-        raise StorageError(f"the database {database} is in use by {holder}") from error
+        raise InUseError(f"the database {database} is in use by {holder}") from error
     except OSError as error:
         raise StorageError(f"the database {database} can't be locked: {error.strerror}") from error

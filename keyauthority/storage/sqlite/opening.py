@@ -61,6 +61,17 @@ async def _connect(database: SqliteDatabase, path: Path) -> None:
         raise StorageError(f"the database {path} can't be opened: {error.message}") from error
 
 
+def examine_sqlite(path: Path) -> bool:
+    """Returns whether there are books in the file at *path*, of which it changes nothing.
+
+    Raises `StorageError` like `open_sqlite`.
+    """
+    if not path.exists():
+        return not is_new(path)
+    with locked(path) as real_path:
+        return not is_new(real_path)
+
+
 def migrate_sqlite(path: Path) -> None:
     """Migrates the file at *path* to the newest schema. Raises `StorageError` like `open_sqlite`."""
     with locked(path) as real_path:

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 
 from gateway.metering.answer import answer_reader
 from gateway.metering.ends import BOUNDS, Bounds
+from keyauthority.pricing.meter import Meter
 from keyauthority.pricing.usage import Usage
 
 EVENTS = "text/event-stream; charset=utf-8"
@@ -425,6 +426,61 @@ def test_what_is_held_back_is_bounded() -> None:
     reader = answer_reader(EVENTS, takes_usage_out=True, bounds=bounds)
     passed = sum(len(reader.feed(b"a" * 100)) for _ in range(50))
     assert passed >= 4_000
+
+
+MORE_USED = {**USED, "completion_tokens": 12, "prompt_tokens_details": {"cached_tokens": 4}}
+TELLING = [
+    ALONE,
+    {**ALONE, "usage": MORE_USED},
+    {**ALONE, "usage": {**USED, "total_tokens": -1}},
+    {**ALONE, "usage": {**USED, "queue_time": 0.5}},
+    {**ALONE, "meta": {"billed_units": {"input_tokens": 99}}},
+    {**ALONE, "message": {"usage": {"input_tokens": 99}}},
+    {**ALONE, "response": {"usage": {"input_tokens": 99}}},
+    {**ALONE, "data": [{"url": "u"}]},
+    {**ALONE, "output": [{"type": "image_generation_call"}]},
+    {**ALONE, "type": "message_start"},
+    {**ALONE, "type": "response.created"},
+    {**ALONE, "delta": {"content": "abc"}},
+    {**WORLD, "usage": USED},
+    {**STOP, "usage": MORE_USED},
+    {"type": "message_delta", "usage": {"output_tokens": 7}},
+    {**ALONE, "usage": None},
+    WORLD,
+]
+
+
+@settings(deadline=None)
+@given(st.lists(st.sampled_from(TELLING), max_size=4), st.booleans(), st.booleans())
+def test_a_usage_that_is_read_in_one_step_is_what_the_meter_makes_of_it(
+    events: list[dict[str, Any]], out: bool, together: bool
+) -> None:
+    """Whatever else the stream tells, before it and after it."""
+    pieces = [stream(event) for event in events] + [stream("[DONE]")]
+    reader, general = (answer_reader(EVENTS, takes_usage_out=out) for _ in range(2))
+    meter = Meter()
+    passed = b"".join(map(reader.feed, [b"".join(pieces)] if together else pieces))
+    for event in events:
+        meter.read(event)
+    # Blanks have each event read in all its parts.
+    spaced = [piece.replace(b'"choices":[]', b'"choices": []') for piece in pieces]
+    rest = b"".join(map(general.feed, spaced))
+    assert passed == rest.replace(b'"choices": []', b'"choices":[]')
+    assert general.plain_counts is None
+    if reader.plain_counts is not None:
+        assert meter.usage is not None
+        assert (reader.plain_counts, True) == (meter.usage.counts, meter.final)
+    due = reader.usage_due
+    assert (due, reader.text_bytes) == (general.usage_due, general.text_bytes)
+    assert (reader.meter.usage, reader.meter.final) == (meter.usage, meter.final)
+    assert (reader.images, reader.usage_due) == (meter.images, due)
+
+
+def test_the_usage_of_most_streams_is_read_in_one_step() -> None:
+    reader = answer_reader(EVENTS, takes_usage_out=True)
+    reader.feed(WITH_USAGE)
+    assert reader.plain_counts == {"input": 9, "output": 2}
+    assert reader.meter.usage == Usage(input=9, output=2)
 
 
 def test_a_coded_stream_passes_unread() -> None:

@@ -4,12 +4,19 @@ import json
 from collections.abc import Mapping
 from enum import Enum
 from types import MappingProxyType
+from typing import Final
 
-from aiohttp import hdrs
+from keyauthority.domain.verdicts import Verdict
 
-_BARE_CHALLENGE = {hdrs.WWW_AUTHENTICATE: "Bearer"}
-_INVALID_TOKEN = {hdrs.WWW_AUTHENTICATE: 'Bearer error="invalid_token"'}
-_SOON = {hdrs.RETRY_AFTER: "1"}
+ERROR: Final = "x-opentoken-error"
+"""The header that has the envelope once more, for proxies that can't pass on the body of an answer."""
+
+LONGEST_ERROR: Final = 1024
+"""Bytes of that header at most: proxies read few kilobytes of a head."""
+
+_BARE_CHALLENGE = {"WWW-Authenticate": "Bearer"}
+_INVALID_TOKEN = {"WWW-Authenticate": 'Bearer error="invalid_token"'}
+_SOON = {"Retry-After": "1"}
 
 _AUTHENTICATION = "authentication_error"
 _PERMISSION = "permission_error"
@@ -29,7 +36,7 @@ _EXHAUSTED = (
 
 
 class Refusal(Enum):
-    """Every refusal of the gateway itself: status, type, code, message, further headers.
+    """Every refusal of an edge itself: status, type, code, message, further headers.
 
     The codes are a public contract, described in `docs/openapi.yaml`.
     The challenges are those of RFC 6750, section 3: bare when no credential was presented,
@@ -56,7 +63,7 @@ class Refusal(Enum):
         403,
         _PERMISSION,
         "insufficient_scope",
-        "this api key lacks a scope that the path requires",
+        "this api key lacks a scope that allows this request",
     )
     NOT_FOUND = (404, _REQUEST, "not_found", "no such path: endpoints are under /v1")
     BAD_REQUEST = (400, _REQUEST, "bad_request", "malformed or unacceptable http request")
@@ -130,7 +137,25 @@ class Refusal(Enum):
         self.kind = kind
         self.code = code
         self.message = message
-        self.headers = {hdrs.CONTENT_TYPE: "application/json", **headers}
-        error = {"message": message, "type": kind, "code": code}
-        self.json = json.dumps({"error": error}, separators=(",", ":"))
+        self.headers = {"Content-Type": "application/json", **headers}
+        self.json = self._envelope(message)
         self.body = self.json.encode()
+
+    def detailed(self, detail: str) -> bytes:
+        """Returns the body with *detail* behind its message."""
+        return self._envelope(f"{self.message}: {detail}").encode()
+
+    def _envelope(self, message: str) -> str:
+        error = {"message": message, "type": self.kind, "code": self.code}
+        return json.dumps({"error": error}, separators=(",", ":"))
+
+
+REFUSALS: Final = {
+    Verdict.MALFORMED: Refusal.INVALID_KEY,
+    Verdict.UNKNOWN: Refusal.INVALID_KEY,
+    Verdict.REVOKED: Refusal.INVALID_KEY,
+    Verdict.DISABLED: Refusal.INVALID_KEY,
+    Verdict.EXPIRED: Refusal.EXPIRED_KEY,
+    Verdict.WORKSPACE_SUSPENDED: Refusal.WORKSPACE_SUSPENDED,
+}
+"""What each verdict but `VALID` is answered."""

@@ -1,4 +1,4 @@
-"""Paths: which go on to the upstream, what they may mean there, and the scopes they require.
+"""Paths: which go on to the upstream, and what they may mean there.
 
 Servers decode a path once, twice or segment by segment, ignore case, cut it at what they take for
 the end or for parameters, and drop dots and spaces. A rule that is compared with one reading is
@@ -9,14 +9,12 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Collection, Iterable
-from dataclasses import dataclass
 from functools import lru_cache
 from typing import Final
 from urllib.parse import unquote, unquote_to_bytes
 
-from gateway.envelope import Refusal
-from keyauthority.client import SECRET_MARK, secret_within
+from keyauthority.domain.secrets import SECRET_MARK, secret_within
+from keyauthority.edge.envelope import Refusal
 
 _ROOT = "/v1"
 _has_encoded_backslash = re.compile("%5c", re.IGNORECASE).search
@@ -35,7 +33,6 @@ _is_extension = re.compile("(?:[a-z].*)?").fullmatch
 # Some code pages turn these into separators.
 _SEPARATORS: Final = str.maketrans("\u2044\u2215\u2216\u00a5\u20a9", "//\\\\\\")
 _INVISIBLE: Final = frozenset({"Mn", "Me", "Cf"})
-_is_prefix = re.compile(r"/|(?:/[^/\\%;?#\s\x00-\x1f\x7f]+)+/?").fullmatch
 
 
 def split_target(target: str) -> tuple[str, str]:
@@ -161,48 +158,3 @@ def _without_extensions(segment: str) -> str:
     while len(parts) > first and _is_extension(parts[-1]):
         parts.pop()
     return ".".join(parts)
-
-
-@dataclass(frozen=True, slots=True)
-class ScopeRule:
-    """Paths at or below *prefix* require *scope* of the key, also of a key that has no scopes."""
-
-    prefix: str
-    scope: str
-
-    @classmethod
-    def parse(cls, text: str) -> ScopeRule:
-        """Reads `PREFIX=SCOPE`; raises ValueError, with one sentence, for anything else."""
-        prefix, _, scope = text.partition("=")
-        if not scope or not _is_prefix(prefix) or canonical(prefix) is None:
-            raise ValueError(f"{text!r} is not PREFIX=SCOPE with a plain prefix such as /v1/images")
-        return cls(prefix.rstrip("/"), scope)
-
-
-class ScopeRules:
-    """All rules of one gateway; without any, every key satisfies every path."""
-
-    def __init__(self, rules: Iterable[ScopeRule] = ()) -> None:
-        self._rules = [(canonical(rule.prefix) or (), rule.scope) for rule in rules]
-
-    def __bool__(self) -> bool:
-        return bool(self._rules)
-
-    def satisfied(self, path: str, scopes: Collection[str]) -> bool:
-        """Returns whether *scopes* hold all that the raw path *path* requires.
-
-        It requires what any of its readings requires (`canonical`), and the scope of every rule if
-        the readings have no common form.
-        """
-        if not self._rules:
-            return True
-        segments = canonical(path)
-        if segments is None:
-            return self.all_satisfied(scopes)
-        return all(
-            scope in scopes for prefix, scope in self._rules if segments[: len(prefix)] == prefix
-        )
-
-    def all_satisfied(self, scopes: Collection[str]) -> bool:
-        """Returns whether *scopes* satisfy every rule: the only safe answer for an unknown path."""
-        return all(scope in scopes for _, scope in self._rules)

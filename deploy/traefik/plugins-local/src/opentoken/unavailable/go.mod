@@ -1,0 +1,3 @@
+module opentoken/unavailable
+
+go 1.21

@@ -1,0 +1,27 @@
+import asyncio
+import os
+from pathlib import Path
+
+from keyauthority.client import Verdict, VerificationUnavailable, Verifier, load_token
+
+ADDRESS = os.environ["KEYAUTHORITY_ADDRESS"]
+TOKEN = load_token(Path(os.environ["KEYAUTHORITY_DATA_DIR"], "gateway.token"))
+
+
+async def answer(verifier: Verifier, secret: str) -> tuple[int, str]:
+    try:
+        verification = await verifier.verify(secret)
+    except VerificationUnavailable:
+        return 503, "there is no verdict, which says nothing about the key"
+    if verification.verdict is not Verdict.VALID:
+        return 401, verification.verdict.name
+    return 200, f"Hello, {verification.workspace_id}"
+
+
+async def main() -> None:
+    async with Verifier(ADDRESS, token=TOKEN) as verifier:
+        print(*await answer(verifier, os.environ["OPENTOKEN_API_KEY"]))
+        print(*await answer(verifier, "sk-optk-nonsense"))
+
+
+asyncio.run(main())

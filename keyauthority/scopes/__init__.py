@@ -1,0 +1,1 @@
+"""Scopes: what keys may be limited to, by the rules of a file."""
