@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Sequence
+from collections.abc import Set as AbstractSet
 from typing import Final
 
 from gateway.field_names import HOP_BY_HOP, Decisions
@@ -56,7 +57,10 @@ _PREFIXES: Final = ("anthropic-", "openai-", "x-b3-", "x-stainless-")
 # The caller does not choose whose account the upstream bills.
 _UNLESS_NAMED: Final = frozenset({"openai-organization", "openai-project"})
 
-_NEVER: Final = HOP_BY_HOP | {
+CREDENTIALS: Final = frozenset({"api-key", "x-api-key", "x-goog-api-key"})
+"""Fields in which clients of some APIs present their keys."""
+
+NEVER: Final = HOP_BY_HOP | {
     # The gateway writes its own.
     "content-length",
     "expect",
@@ -64,12 +68,12 @@ _NEVER: Final = HOP_BY_HOP | {
     "via",
     REQUEST_ID,
     # The upstream gets its own credential, and learns no client's.
-    "api-key",
     "authorization",
     "cookie",
-    "x-api-key",
-    "x-goog-api-key",
+    *CREDENTIALS,
 }
+"""Fields of a request that no setting passes on."""
+
 _TOO_WIDE: Final = frozenset({"", "x-"})
 _CODING: Final = b"accept-encoding"
 _is_pattern = re.compile(r"[a-z0-9-]+|(?:[a-z0-9-]+-)?\*").fullmatch
@@ -78,12 +82,13 @@ _is_pattern = re.compile(r"[a-z0-9-]+|(?:[a-z0-9-]+-)?\*").fullmatch
 class Allowlist:
     """The request header fields that go on: those of the list, and the *further* ones.
 
-    A name that ends in `-*` stands for all that begin so. Raises ValueError, with a sentence, for a
-    name that may not go on.
+    A name that ends in `-*` stands for all that begin so. Fields of the names *withheld* never go on.
+    Raises ValueError, with a sentence, for a name that may not go on.
     """
 
-    def __init__(self, further: Iterable[str] = ()) -> None:
-        patterns = [_checked(pattern) for pattern in further]
+    def __init__(self, further: Iterable[str] = (), withheld: Iterable[str] = ()) -> None:
+        self._never = NEVER.union(withheld)
+        patterns = [_checked(pattern, self._never) for pattern in further]
         self._names = _NAMES.union(name for name in patterns if not name.endswith("*"))
         self._prefixes = tuple(name[:-1] for name in patterns if name.endswith("*"))
         self._decisions = Decisions(self._allows)
@@ -102,23 +107,24 @@ class Allowlist:
 
     def _allows(self, name: bytes) -> bool:
         lower = name.decode("latin-1").lower()
-        return (
-            lower in self._names
-            or (lower.startswith(_PREFIXES) and lower not in _UNLESS_NAMED)
-            or (lower.startswith(self._prefixes) and _is_clients(lower))
-        )
+        wanted = lower in self._names or goes_on(lower) or lower.startswith(self._prefixes)
+        return wanted and self._is_clients(lower)
+
+    def _is_clients(self, name: str) -> bool:
+        read = canonical(name)
+        return read not in self._never and not read.startswith(IDENTITY_PREFIX)
 
 
-def _is_clients(name: str) -> bool:
-    read = canonical(name)
-    return read not in _NEVER and not read.startswith(IDENTITY_PREFIX)
+def goes_on(name: str) -> bool:
+    """Returns whether the field *name*, in lower case, goes on without a setting that says so."""
+    return name in _NAMES or (name.startswith(_PREFIXES) and name not in _UNLESS_NAMED)
 
 
-def _checked(pattern: str) -> str:
+def _checked(pattern: str, never: AbstractSet[str]) -> str:
     lower = pattern.strip().lower()
     if not _is_pattern(lower):
         raise ValueError(f"{pattern!r} is no name of letters, digits and dashes, nor NAME-*")
-    if lower in _NEVER or lower.startswith(IDENTITY_PREFIX):
+    if lower in never or lower.startswith(IDENTITY_PREFIX):
         raise ValueError(f"{pattern!r} never goes on: it is the gateway's own, or a credential")
     if lower.endswith("*") and lower[:-1] in _TOO_WIDE:
         raise ValueError(

@@ -15,14 +15,15 @@ from gateway.allowlist import Allowlist
 from gateway.authorize import Authorizer, Readiness
 from gateway.billing.opening import open_billing
 from gateway.billing.reading_on import ReadingOn
-from gateway.config import Limits, Settings, upstream_base
+from gateway.config import Settings, upstream_base
 from gateway.connection import Connections
 from gateway.cors import CrossOrigin, PageRequest
 from gateway.edge import Edge
 from gateway.forward import Forwarder
+from gateway.key_headers import KeyHeaders
 from gateway.observe import Metrics, Observer
 from gateway.request import EdgeRequest
-from gateway.response_heads import Heads
+from gateway.response_heads import HeadLimits
 from gateway.sources import Attempts, Sources
 from gateway.under_way import Streams
 from gateway.upstream import Upstream
@@ -104,28 +105,30 @@ async def _edge(settings: Settings, metrics: Metrics, stack: AsyncExitStack) -> 
     # Left before the verifier, under whose session it spends, and after the server has drained.
     billing = await open_billing(settings, verifier, metrics, stack)
     base = upstream_base(settings.upstream)
-    connections = Connections(metrics.count_unsolicited, heads=_heads(settings.limits))
+    connections = Connections(metrics.count_unsolicited, heads=HeadLimits.beside(settings.limits))
     upstream = Upstream(base, settings.timeouts, connections)
     stack.push_async_callback(upstream.close)
-    key_file = settings.upstream_key_file
+    key_file, key_headers = settings.upstream_key_file, KeyHeaders(settings.key_header)
     forwarder = Forwarder(
         upstream,
         load_token(key_file) if key_file is not None else None,
-        Allowlist(settings.pass_header),
+        Allowlist(settings.pass_header, key_headers.names),
         settings.timeouts,
         metrics.first_byte_seconds,
         ReadingOn(settings.limits.max_read_on, settings.timeouts.usage_timeout),
     )
     stack.push_async_callback(forwarder.reading_on.stop)
     attempts, sources = Attempts(settings.limits.max_refusals), Sources(settings.trusted_proxies)
-    authorizer = Authorizer(verifier, attempts, sources.client, metrics)
+    authorizer = Authorizer(verifier, attempts, sources.client, metrics, key_headers)
     streams = None
     if settings.on_revoke == "cut":
         streams = Streams(authorizer.judge_again, settings.timeouts.doubt_timeout)
         verifier.listeners.append(streams.changed)
     return Edge(
         authorizer=authorizer,
-        proxy_authorizer=Authorizer(verifier, attempts, sources.client_of_proxy, metrics),
+        proxy_authorizer=Authorizer(
+            verifier, attempts, sources.client_of_proxy, metrics, key_headers
+        ),
         forwarder=forwarder,
         streams=streams,
         billing=billing,
@@ -135,14 +138,6 @@ async def _edge(settings: Settings, metrics: Metrics, stack: AsyncExitStack) -> 
         observer=Observer(metrics, sources.client, access_log=settings.access_log),
         limits=settings.limits,
         retry_after=attempts.retry_after,
-    )
-
-
-def _heads(limits: Limits) -> Heads:
-    # The upstream may say at least as much as a client may.
-    default = Heads()
-    return Heads(
-        max(default.size, limits.max_header_bytes), max(default.fields, limits.max_headers)
     )
 
 

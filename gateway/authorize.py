@@ -10,6 +10,7 @@ from typing import Final
 from aiohttp import hdrs
 
 from gateway.bearer import Presented, parse_authorization
+from gateway.key_headers import KeyHeaders
 from gateway.observe import Complaint, Metrics
 from gateway.request import EdgeRequest, Grant
 from gateway.sources import Attempts, Source
@@ -26,16 +27,25 @@ _PROBE_INTERVAL: Final = 1.0
 class Authorizer:
     """Finds out whether a request's key may act; whatever goes wrong, it may not.
 
-    Failed *attempts* are counted against the address that *source* finds.
+    Failed *attempts* are counted against the address that *source* finds. The key may be in one of the
+    *key_headers* instead of `Authorization`.
     """
 
     def __init__(
-        self, verifier: Verifier, attempts: Attempts, source: Source, metrics: Metrics
+        self,
+        verifier: Verifier,
+        attempts: Attempts,
+        source: Source,
+        metrics: Metrics,
+        key_headers: KeyHeaders,
     ) -> None:
         self._verifier = verifier
         self._attempts = attempts
         self._source = source
         self._metrics = metrics
+        self.key_headers = key_headers
+        # Most gateways take no such field, and need no look.
+        self._reads_authorization_alone = not key_headers
         self._complaint = Complaint("verification_unavailable")
 
     def from_memory(self, request: EdgeRequest) -> Grant | Refusal | None:
@@ -45,7 +55,10 @@ class Authorizer:
         """
         presented = request.presented
         if presented is None:
-            presented = parse_authorization(request.headers.getall(hdrs.AUTHORIZATION, ()))
+            if self._reads_authorization_alone:
+                presented = parse_authorization(request.headers.getall(hdrs.AUTHORIZATION, ()))
+            else:
+                presented = self.key_headers.read(request.headers)
             if presented is None:
                 return Refusal.MISSING_AUTH
             request.presented = presented

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from keyauthority.client import digest_of
-from keyauthority.edge.bearer import bearer_token
+from keyauthority.edge.bearer import bearer_token, plain_token
 
 
 class Presented:
@@ -19,4 +19,10 @@ class Presented:
 def parse_authorization(values: Sequence[str]) -> Presented | None:
     """Returns the secret that a request presents in *values*, all its `Authorization` headers."""
     token = bearer_token(values)
+    return None if token is None else Presented(token)
+
+
+def parse_token(value: str) -> Presented | None:
+    """Returns the secret that *value* is, a header of a key alone; None if the grammar forbids it."""
+    token = plain_token(value)
     return None if token is None else Presented(token)

@@ -188,6 +188,13 @@ def _all(parse: Callable[[str], object]) -> Callable[..., tuple[object, ...]]:
     "NAME-* is all that begin so. Repeatable.",
 )
 @click.option(
+    "--key-header",
+    multiple=True,
+    metavar="NAME",
+    help="A header in which a client may send its key, alone, instead of Authorization: x-api-key, "
+    "api-key. Repeatable.",
+)
+@click.option(
     "--cors-origin",
     multiple=True,
     metavar="ORIGIN",

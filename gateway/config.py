@@ -9,6 +9,7 @@ from typing import Final
 from yarl import URL
 
 from gateway.allowlist import Allowlist
+from gateway.key_headers import KeyHeaders
 from gateway.sources import Network
 from keyauthority.base.http import limits
 from keyauthority.base.process.settings import (
@@ -93,6 +94,7 @@ class Settings:
     # None: the upstream judges scopes.
     scope_rules: Catalogue | None = field(default_factory=default_catalogue)
     pass_header: tuple[str, ...] = ()
+    key_header: tuple[str, ...] = ()
     # Whose pages may call from a browser: origins, or `*`.
     cors_origin: tuple[str, ...] = ()
     trusted_proxies: tuple[Network, ...] = ()
@@ -133,10 +135,7 @@ class Settings:
         check_client_tls(self.tls_ca, self.tls_client_cert, self.tls_client_key)
         check_authority(self.authority, self.tls_ca, "would be sent keys")
         upstream_base(self.upstream)
-        try:
-            Allowlist(self.pass_header)
-        except ValueError as error:
-            raise SettingsError(f"--pass-header {error}") from None
+        self._check_headers()
         _check_numbers(self.limits, self.timeouts)
         if self.workers < 1:
             raise SettingsError("--workers must be 1 or more")
@@ -147,6 +146,16 @@ class Settings:
                 "--on-revoke cut needs --cache on: else the gateway does not learn of revocations"
             )
         self._check_billing()
+
+    def _check_headers(self) -> None:
+        try:
+            key_headers = KeyHeaders(self.key_header)
+        except ValueError as error:
+            raise SettingsError(f"--key-header {error}") from None
+        try:
+            Allowlist(self.pass_header, key_headers.names)
+        except ValueError as error:
+            raise SettingsError(f"--pass-header {error}") from None
 
     def _check_billing(self) -> None:
         for name, values in (("billing", BILLING), ("unpriced", UNPRICED), ("hold", HOLDS)):

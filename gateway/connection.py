@@ -21,7 +21,7 @@ from aiohttp.http_exceptions import BadHttpMessage, HttpProcessingError
 from aiohttp.streams import EMPTY_PAYLOAD
 
 from gateway.request import RequestBody
-from gateway.response_heads import SWITCHING_PROTOCOLS, Heads, is_interim
+from gateway.response_heads import SWITCHING_PROTOCOLS, HeadLimits, is_interim
 from gateway.timed_connection import TimedConnection
 
 SMALL: Final = 32 * 1024
@@ -51,7 +51,7 @@ class Connections:
     unsolicited: Callable[[], None]
     # Seconds that one without a request is kept.
     kept_idle: float = KEPT_IDLE
-    heads: Heads = field(default_factory=Heads)
+    heads: HeadLimits = field(default_factory=HeadLimits)
     alive: set[UpstreamConnection] = field(default_factory=set)
     # Those that may have another request, the one that is idle for longest first.
     idle: deque[UpstreamConnection] = field(default_factory=deque)
@@ -67,10 +67,9 @@ class UpstreamConnection(TimedConnection):
         super().__init__(loop)
         self._connections = connections
         self._readable = select.poll()
-        # Whether that response has begun: not an interim one (1xx), of which there may be many.
-        self._has_begun = False
-        # Bytes of its head, and of interim ones, that came in pieces.
-        self._head_size = 0
+        # Whether that response has begun: not an interim one (1xx), of which there may be many. And the
+        # bytes of their heads, where they came in pieces.
+        self._has_begun, self._head_size = False, 0
         # Whether the parser is for responses to HEAD, and whether reading was paused since it was made.
         self._bodiless = self._was_paused = False
         # Whether the parser may hold a trailer's last field, which it would add to the next response.
@@ -145,15 +144,12 @@ class UpstreamConnection(TimedConnection):
         stale = self._was_paused or self._has_trailer or self._bodiless != bodiless
         if self._parser is None or stale:
             self._bodiless, self._was_paused, self._has_trailer = bodiless, False, False
-            heads = self._connections.heads
             self.set_response_params(
                 skip_payload=bodiless,
                 read_until_eof=True,
                 auto_decompress=False,
                 read_bufsize=_READ_AHEAD,
-                max_line_size=heads.size,
-                max_field_size=heads.size,
-                max_headers=heads.fields,
+                **self._connections.heads.for_parser(),
             )
 
     async def _pass_on(self, body: RequestBody) -> None:

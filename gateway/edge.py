@@ -131,7 +131,8 @@ class Edge:
             return await self._authz(request)
         refusal = check_path(path)
         if refusal is None and hdrs.UPGRADE in request.headers:
-            refusal = read_handshake(request, served=self.websockets)
+            key_headers = self.authorizer.key_headers
+            refusal = read_handshake(request, key_headers, served=self.websockets)
         if refusal is not None:
             return self._refuse(request, refusal)
         return await self._v1(request, path)

@@ -12,6 +12,7 @@ from multidict import CIMultiDict, CIMultiDictProxy
 
 from gateway.bearer import parse_authorization
 from gateway.field_names import named_by_connection
+from gateway.key_headers import KeyHeaders
 from gateway.request import WEBSOCKET, EdgeRequest, asks_for_websocket
 from keyauthority.base.http.answer import byte_head
 from keyauthority.base.http.request import REQUEST_ID
@@ -26,17 +27,19 @@ _GUID: Final = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
 _is_nonce = re.compile(r"[A-Za-z0-9+/]{22}==").fullmatch
 
 
-def read_handshake(request: EdgeRequest, *, served: bool) -> Refusal | None:
+def read_handshake(
+    request: EdgeRequest, key_headers: KeyHeaders, *, served: bool
+) -> Refusal | None:
     """Reads what *request* says of a websocket, if it asks for one; returns why that is refused, if it is.
 
     Its `handshake` is then what goes on, and a key in a subprotocol what it presents: that goes no further.
-    *served*: websockets are forwarded here.
+    *key_headers* are the fields that may have a key; *served*: websockets are forwarded here.
     """
     if not asks_for_websocket(request):
         return None
     if not served:
         return Refusal.WEBSOCKETS_OFF
-    refusal = _take_key(request)
+    refusal = _take_key(request, key_headers)
     if refusal is not None:
         return refusal
     lines = _lines(request.headers) if _is_plain(request) else None
@@ -112,12 +115,12 @@ class Switched(web.StreamResponse):
         self._eof_sent = True
 
 
-def _take_key(request: EdgeRequest) -> Refusal | None:
+def _take_key(request: EdgeRequest, key_headers: KeyHeaders) -> Refusal | None:
     # Pages may call only where somebody has let them; others have a header field for the key.
     keys = [name for name in _protocols(request.headers) if _has_key(name)]
     if not keys:
         return None
-    if not request.from_page or len(keys) > 1 or hdrs.AUTHORIZATION in request.headers:
+    if not request.from_page or len(keys) > 1 or key_headers.are_in(request.headers):
         return Refusal.MISSING_AUTH
     request.presented = parse_authorization([f"Bearer {keys[0][len(KEY_PROTOCOL) :]}"])
     return None if request.presented is not None else Refusal.MISSING_AUTH

@@ -1,9 +1,11 @@
-"""The heads of the upstream's responses: how large they may be, and what their status says of what follows."""
+"""The heads of an upstream's responses: which are followed by another, and how large one may be."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
+
+from gateway.config import Limits
 
 SWITCHING_PROTOCOLS: Final = 101
 _INTERIM: Final = range(100, 200)
@@ -15,8 +17,8 @@ def is_interim(code: int) -> bool:
 
 
 @dataclass(frozen=True, slots=True)
-class Heads:
-    """How large the head of a response may be, with interim ones before it.
+class HeadLimits:
+    """How large the head of a response may be, in bytes and fields, with interim ones before it.
 
     Far larger than clients take: a response that does not arrive has been paid for, and the largest
     fields, such as cookies, often do not go on to the client.
@@ -24,3 +26,18 @@ class Heads:
 
     size: int = 1024 * 1024
     fields: int = 1000
+
+    @classmethod
+    def beside(cls, clients: Limits) -> HeadLimits:
+        """Returns the limits of an upstream that may say at least as much as *clients* may."""
+        return cls(
+            max(cls().size, clients.max_header_bytes), max(cls().fields, clients.max_headers)
+        )
+
+    def for_parser(self) -> dict[str, Any]:
+        """Returns them as aiohttp's parser calls them."""
+        return {
+            "max_line_size": self.size,
+            "max_field_size": self.size,
+            "max_headers": self.fields,
+        }

@@ -19,11 +19,7 @@ from aiohttp.http import RawResponseMessage
 from yarl import URL
 
 from gateway.config import Timeouts
-from gateway.connection import (
-    Connections,
-    UnsentError,
-    UpstreamConnection,
-)
+from gateway.connection import Connections, UnsentError, UpstreamConnection
 from gateway.headers import written
 from gateway.pool import UpstreamConnector
 from gateway.request import RequestBody, do_nothing

@@ -1,4 +1,4 @@
-"""The grammar of the `Authorization` header."""
+"""The grammar of a presented secret, in the `Authorization` header or in a header of its own."""
 
 from __future__ import annotations
 
@@ -7,7 +7,9 @@ from collections.abc import Sequence
 
 # credentials = "Bearer" 1*SP b64token (RFC 6750, section 2.1).
 # The scheme is case-insensitive (RFC 9110, section 11.1).
-_match = re.compile(r"(?i:bearer) +([A-Za-z0-9\-._~+/]+=*)", re.ASCII).fullmatch
+_TOKEN = r"([A-Za-z0-9\-._~+/]+=*)"
+_match = re.compile(f"(?i:bearer) +{_TOKEN}", re.ASCII).fullmatch
+_is_token = re.compile(_TOKEN, re.ASCII).fullmatch
 
 
 def bearer_token(values: Sequence[str]) -> str | None:
@@ -20,3 +22,8 @@ def bearer_token(values: Sequence[str]) -> str | None:
         return None
     match = _match(values[0])
     return match[1] if match else None
+
+
+def plain_token(value: str) -> str | None:
+    """Returns *value*, a header that has a token without a scheme; None if the grammar forbids it."""
+    return value if _is_token(value) else None

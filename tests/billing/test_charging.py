@@ -376,3 +376,19 @@ async def test_what_is_free_is_counted_without_credits(
         {"input": 11, "output": 5},
         {"input": 11, "output": 3000},
     ]
+
+
+async def test_a_key_in_another_header_is_charged_as_ever(
+    start_gateway: StartGateway, http: ClientSession, account: Account, upstream: Upstream
+) -> None:
+    """The workspace pays, by whichever header it is known."""
+    url = await start_gateway(key_header=("x-api-key",))
+    secret = account.headers["Authorization"].removeprefix("Bearer ")
+
+    async with http.post(
+        f"{url}/v1/chat/completions", json=question(), headers={"x-api-key": secret}
+    ) as answer:
+        assert answer.status == 200
+
+    charge = await account.charge()
+    assert -charge.amount_nano_credits == upstream.cost(charge.use.request_id) > 0

@@ -11,6 +11,7 @@ from aiohttp.test_utils import make_mocked_request
 from google.protobuf.duration_pb2 import Duration
 
 from gateway.authorize import Authorizer
+from gateway.key_headers import KeyHeaders
 from gateway.observe import Metrics
 from gateway.request import Grant
 from gateway.sources import Attempts
@@ -116,7 +117,7 @@ async def test_more_questions_than_there_is_room_for(authority: RecordingAuthori
     async with Verifier(
         authority.address, token=token, cache=False, timeout=20, waiting=2 * ROOM_OF_ONE
     ) as verifier:
-        authorizer = Authorizer(verifier, Attempts(0), lambda _: None, Metrics())
+        authorizer = Authorizer(verifier, Attempts(0), lambda _: None, Metrics(), KeyHeaders())
 
         async def ask_at_the_edge() -> Grant | Refusal:
             headers = {"Authorization": f"Bearer {authority.issue()}"}
@@ -213,7 +214,7 @@ async def test_a_verdict_that_nobody_knows_lets_nobody_in(
     """Neither at the request nor when its key is judged again, from memory as by a call."""
     async with Newer(authority.address, token=Secret(TOKEN), cache=False) as verifier:
         verifier.in_memory = in_memory
-        authorizer = Authorizer(verifier, Attempts(0), lambda _: None, Metrics())
+        authorizer = Authorizer(verifier, Attempts(0), lambda _: None, Metrics(), KeyHeaders())
         headers = {"Authorization": f"Bearer {authority.issue()}"}
         request: Any = make_mocked_request("GET", "/v1/models", headers)
         request.key = request.presented = None

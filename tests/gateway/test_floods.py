@@ -15,6 +15,7 @@ from aiohttp.test_utils import make_mocked_request
 from multidict import CIMultiDict
 
 from gateway.authorize import Authorizer
+from gateway.key_headers import KeyHeaders
 from gateway.observe import Metrics
 from gateway.request import Grant
 from gateway.sources import Attempts, Sources
@@ -113,7 +114,9 @@ async def test_who_has_failed_lately_is_told_apart(authority: RecordingAuthority
     """By address, or by network of IPv6; those of whom a proxy says nothing are one."""
     bad = itertools.cycle([authority.issue(reply(pb.VERDICT_REVOKED))])
     async with Noting(authority.address, token=Secret(TOKEN), cache=False) as verifier:
-        authorizer = Authorizer(verifier, Attempts(10), Sources([PROXY]).client_of_proxy, Metrics())
+        authorizer = Authorizer(
+            verifier, Attempts(10), Sources([PROXY]).client_of_proxy, Metrics(), KeyHeaders()
+        )
 
         async def present(secret: str, *named: str) -> Grant | Refusal:
             lines = [("X-Forwarded-For", one) for one in named]

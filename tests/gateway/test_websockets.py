@@ -474,6 +474,7 @@ async def test_a_page_sends_its_key_in_a_subprotocol(
         pytest.param(["Origin: https://evil.example"], 401, id="page"),
         pytest.param([], 401, id="no-page"),
         pytest.param([f"Origin: {PAGE}", "Authorization: Bearer x"], 401, id="two"),
+        pytest.param([f"Origin: {PAGE}", "X-Api-Key: x"], 401, id="two-headers"),
         pytest.param([f"Origin: {PAGE}", "Sec-WebSocket-Protocol: SECRET"], 400, id="bare"),
     ],
 )
@@ -482,7 +483,8 @@ async def test_a_key_in_a_subprotocol_is_for_pages_that_may_call(
     fields: list[str], status: int,
 ) -> None:  # fmt: skip
     """Others have a header field; a key that is not said to be one has no business there."""
-    port = await start_gateway(websockets=True, cors_origin=(PAGE,))
+    settings = {"websockets": True, "cors_origin": (PAGE,), "key_header": ("x-api-key",)}
+    port = await start_gateway(**settings)
     secret = authority.issue()
     lines = [line.replace("SECRET", secret) for line in fields]
     protocol = f"Sec-WebSocket-Protocol: realtime, openai-insecure-api-key.{secret}"
