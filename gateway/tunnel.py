@@ -163,7 +163,7 @@ class _Flow:
                 self.ended.set()
         elif sink is not None and not sink.is_closing():
             sink.write(data)
-            if self._sink.writing_paused and self._waiting is None:
+            if self._sink.writing_paused:
                 self._pause()
         return False, b""
 
@@ -184,8 +184,11 @@ class _Flow:
 
     def _pause(self) -> None:
         source = self._source.transport
-        if source is not None and not source.is_closing():
-            source.pause_reading()
+        if source is None or source.is_closing():
+            return
+        # Again, if it has to be: aiohttp reads on by itself after what came before the 101.
+        source.pause_reading()
+        if self._waiting is None:
             self._waiting = self._loop.create_task(self._resume(source))
 
     async def _resume(self, source: asyncio.Transport) -> None:
