@@ -202,7 +202,7 @@ class UpstreamConnection(TimedConnection):
         if self._has_begun:
             self._note_end()
             self._note_nonsense()
-        if self._expecting and self._head_size > self._connections.heads.size:
+        if self._head_size > self._connections.heads.size and self._expecting:
             error = BadHttpMessage("the head or the trailer of the response is too large")
             self._break_off(ClientPayloadError("the response has too large a trailer"), error)
             self._hang_up(error)

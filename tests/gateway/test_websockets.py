@@ -9,7 +9,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 from aiohttp import (
@@ -389,7 +389,7 @@ async def test_what_comes_before_the_answer_leaves_reading_in_hand(
     async def open_late(peer: Peer) -> None:
         peer.writer.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
         await peer.request()
-        peer.writer.transport.pause_reading()
+        cast(asyncio.Transport, peer.writer.transport).pause_reading()
         await asyncio.sleep(0.1)
         peer.writer.write(OPENED)
         await over.wait()
