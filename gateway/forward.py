@@ -62,7 +62,8 @@ class Forwarder:
     ) -> web.StreamResponse | Refusal:
         """Returns the upstream's response, already under way to the client, or a refusal.
 
-        *bill* is told when the request is sent, and reads what it cost out of the response.
+        *bill* is told when the request is sent, and reads what it cost out of the response. Of a handshake it
+        is told only that a websocket was opened: all other answers to that cost nothing.
 
         Raises:
             VerdictLapsedError: *grant* no longer held once the upstream was connected. Nothing
@@ -84,7 +85,7 @@ class Forwarder:
         head = self.upstream.head(request.method, request.raw_path, lines, body)
         if head is None:
             return Refusal.BAD_REQUEST
-        on_send = do_nothing if bill is None else bill.note_sending
+        on_send = do_nothing if bill is None or handshake else bill.note_sending
         response = await self._send(
             Outgoing(request.method, head, body, grant.holds, on_send, bool(handshake))
         )
@@ -92,6 +93,8 @@ class Forwarder:
             return response
         if handshake and response.status == SWITCHING_PROTOCOLS:
             return await self._switch(request, response, grant.key, bill)
+        if handshake:
+            bill = None
         try:
             return await self._relay(request, response, body, bill)
         except (asyncio.CancelledError, ConnectionError):
@@ -106,8 +109,6 @@ class Forwarder:
     ) -> web.StreamResponse | Refusal:
         # Returns once the websocket has ended.
         connection, head = upstream.switched(), to_client(upstream.headers)
-        if bill is not None:
-            bill.note_answer(upstream.status, upstream.headers)
         if head is None or not is_accepted(request, upstream.headers):
             connection.close()
             self._complaint.log("it answered 101 to another question")
@@ -116,7 +117,8 @@ class Forwarder:
         try:
             if bill is not None:
                 # At once: it may last for long.
-                bill.is_open = True
+                bill.note_answer(upstream.status, upstream.headers)
+                bill.note_opened()
                 cost = bill.close()
                 if cost is not None and bill.spending is not None:
                     headers[COST] = amounts.write(cost.nano_credits)
