@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import time
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
 from functools import partial
 from typing import Final
 
@@ -25,7 +24,7 @@ from gateway.request import EdgeRequest, Grant, RequestBody, do_nothing
 from gateway.response_heads import SWITCHING_PROTOCOLS
 from gateway.tunnel import Times, Tunnel
 from gateway.upstream import Outgoing, Response, Upstream
-from keyauthority.client import Secret, VerifiedKey
+from keyauthority.client import Secret
 from keyauthority.edge.envelope import Refusal
 from keyauthority.pricing import amounts
 
@@ -92,7 +91,7 @@ class Forwarder:
         if isinstance(response, Refusal):
             return response
         if handshake and response.status == SWITCHING_PROTOCOLS:
-            return await self._switch(request, response, grant.key, bill)
+            return await self._switch(request, response, bill)
         if handshake:
             bill = None
         try:
@@ -105,7 +104,7 @@ class Forwarder:
             response.close()
 
     async def _switch(
-        self, request: EdgeRequest, upstream: Response, key: VerifiedKey, bill: Bill | None
+        self, request: EdgeRequest, upstream: Response, bill: Bill | None
     ) -> web.StreamResponse | Refusal:
         # Returns once the websocket has ended.
         connection, head = upstream.switched(), to_client(upstream.headers)
@@ -127,13 +126,7 @@ class Forwarder:
         except BaseException:
             connection.close()
             raise
-        left = None if key.expire_time is None else key.expire_time - datetime.now(UTC)
-        timeouts = self.timeouts
-        times = Times(
-            timeouts.idle_timeout,
-            timeouts.websocket_lifetime,
-            None if left is None else left.total_seconds(),
-        )
+        times = Times(self.timeouts.idle_timeout, self.timeouts.websocket_lifetime)
         await Tunnel(request, connection, times).run()
         return answer
 

@@ -10,6 +10,7 @@ import asyncio
 import math
 from contextlib import suppress
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Final, cast
 
 from aiohttp.base_protocol import BaseProtocol
@@ -17,7 +18,7 @@ from aiohttp.http import StreamWriter
 
 from gateway.connection import UpstreamConnection
 from gateway.frames import Frames, close_frame
-from gateway.request import EdgeRequest, Outcome
+from gateway.request import EdgeRequest, Outcome, do_nothing
 from keyauthority.base.http.connection import Connection
 from keyauthority.edge.envelope import Refusal
 
@@ -37,8 +38,6 @@ class Times:
     idle: float
     # That it may last, whatever passes.
     life: float
-    # Until its key expires; None: it does not.
-    key: float | None
 
 
 class Tunnel:
@@ -50,6 +49,7 @@ class Tunnel:
         self._client = cast(Connection, request.protocol)
         self._upstream = upstream
         self._times = times
+        self._wait: asyncio.Timeout | None = None
         self._up = _Flow(self._loop, self._client, upstream)
         self._down = _Flow(self._loop, upstream, self._client)
 
@@ -57,6 +57,7 @@ class Tunnel:
         """Passes frames on until the websocket ends, and notes on the request how it did."""
         request = self._request
         request.client.delivery.patience = self._times.idle
+        request.on_new_key = self._look_again
         try:
             # Each may already have sent something.
             self._client.switch_to(self._up)
@@ -75,6 +76,7 @@ class Tunnel:
                 self._tell_upstream(_GOING_AWAY, Outcome.CLIENT_LEFT)
                 raise
         finally:
+            request.on_new_key = do_nothing
             self._up.stop()
             self._down.stop()
             self._leave_upstream()
@@ -83,9 +85,8 @@ class Tunnel:
         start, times = self._loop.time(), self._times
         self._request.outcome = Outcome.FORWARDED
         last = start + times.life
-        expiry = math.inf if times.key is None else start + times.key
         while not self._down.ended.is_set():
-            now = self._loop.time()
+            now, expiry = self._loop.time(), self._expiry()
             idle = max(self._up.moved, self._down.moved, start) + times.idle
             if now >= expiry:
                 self._request.outcome = Outcome.CUT
@@ -97,11 +98,24 @@ class Tunnel:
                 )
                 return
             with suppress(TimeoutError):
-                async with asyncio.timeout_at(min(idle, last, expiry)):
+                async with asyncio.timeout_at(min(idle, last, expiry)) as self._wait:
                     await self._down.ended.wait()
         if not self._down.frames.closed:
             self._request.outcome = Outcome.UPSTREAM_BROKE
             await self._end(_BAD_GATEWAY, Refusal.UPSTREAM_UNAVAILABLE.code)
+
+    def _expiry(self) -> float:
+        key = self._request.key
+        if key is None or key.expire_time is None:
+            return math.inf
+        return self._loop.time() + (key.expire_time - datetime.now(UTC)).total_seconds()
+
+    def _look_again(self) -> None:
+        # The key may expire earlier, or later, than when the wait began.
+        if self._wait is not None:
+            # Else it is just over.
+            with suppress(RuntimeError):
+                self._wait.reschedule(self._loop.time())
 
     async def _end(self, code: int, reason: str) -> None:
         # Tells both why it ends. The client hears it only between two frames, and if it listens.

@@ -274,6 +274,22 @@ async def test_an_expired_key_ends_it(
         assert await ended(socket) == (1008, "expired_key")
 
 
+async def test_an_expiry_that_is_set_later_ends_it(
+    http: ClientSession, port: int, authority: RecordingAuthority, upstream: FakeUpstream
+) -> None:
+    """As when a key is rotated, and its old secret holds for a while."""
+    Realtime(upstream)
+    secret = authority.issue()
+    await cached(port, authority, secret)
+    async with opened(http, port, secret) as socket:
+        end = datetime.now(UTC) + timedelta(seconds=0.3)
+        authority.answers[secret].key.expire_time.FromDatetime(end)
+        await authority.change("key_1")
+
+        assert await ended(socket) == (1008, "expired_key")
+    assert datetime.now(UTC) >= end
+
+
 @pytest.mark.parametrize("time", ["idle_timeout", "websocket_lifetime"])
 async def test_it_ends_when_its_time_is_over(
     http: ClientSession,
