@@ -27,6 +27,7 @@ _LINGER: Final = 1.0
 
 _GOING_AWAY: Final = 1001
 _POLICY: Final = 1008
+_TRY_AGAIN: Final = 1013
 _BAD_GATEWAY: Final = 1014
 
 
@@ -66,7 +67,9 @@ class Tunnel:
         except asyncio.CancelledError:
             if request.cut is not None:
                 request.outcome = Outcome.CUT
-                await self._end(_POLICY, request.cut.code)
+                # Where nobody can say what became of the key, it may be as good as ever.
+                unknown = request.cut is Refusal.VERIFICATION_UNAVAILABLE
+                await self._end(_TRY_AGAIN if unknown else _POLICY, request.cut.code)
             elif request.client.interrupted:
                 request.outcome = Outcome.STOPPED
                 await self._end(_GOING_AWAY, "stopped")

@@ -11,6 +11,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, cast
 
+import grpc
 import pytest
 from aiohttp import (
     AddrInfoType,
@@ -272,6 +273,26 @@ async def test_an_expired_key_ends_it(
 
     async with opened(http, port, secret) as socket:
         assert await ended(socket) == (1008, "expired_key")
+
+
+async def test_without_a_verdict_it_ends_for_now(
+    http: ClientSession, start_gateway: StartGateway, authority: RecordingAuthority,
+    upstream: FakeUpstream,
+) -> None:  # fmt: skip
+    """The client may come again, unlike one whose key is bad."""
+    Realtime(upstream)
+    port = await start_gateway(websockets=True, cache=True, on_revoke="cut", doubt_timeout=0.3)
+    secret = authority.issue()
+    await cached(port, authority, secret)
+
+    async def fail(context: grpc.aio.ServicerContext[Any, Any]) -> None:
+        await context.abort(grpc.StatusCode.UNAVAILABLE, "no")
+
+    async with opened(http, port, secret) as socket:
+        authority.misbehave = fail
+        await authority.change("key_1")
+
+        assert await ended(socket) == (1013, "verification_unavailable")
 
 
 async def test_an_expiry_that_is_set_later_ends_it(
