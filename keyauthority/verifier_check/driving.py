@@ -32,9 +32,9 @@ Found = TypeVar("Found")
 START: Final = 30.0
 """Seconds until a program that starts sends its first Sync, at most."""
 
-AT_ONCE: Final = 1.5
-"""Seconds until the Sync that acknowledges what a reply brought: no time for a verifier, some for a busy
-machine."""
+AT_ONCE: Final = 2.5
+"""Seconds until the Sync that acknowledges what a reply brought. A verifier sends it at once: this is for
+busy machines, and shorter than the lease that a change would wait for (3 s)."""
 
 PATIENCE: Final = 10.0
 """Seconds for everything else that a verifier does."""

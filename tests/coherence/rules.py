@@ -78,13 +78,11 @@ RULES: Final = (
     ),
     Vector(
         "a-failed-sync-prolongs-no-lease",
-        "A lease ends when it would have ended, whatever errors Sync has meanwhile.",
+        "A lease ends when it would have ended without the errors of Sync, too.",
         (
             *BRIEF,
             *answered(1, "a1"),
             RefuseSync("UNAVAILABLE", "STORE_UNAVAILABLE"),
-            Sync(),
-            RefuseSync("NOT_FOUND", "SESSION_NOT_FOUND"),
             Sync(),
             Pass(OVER),
             *unanswered(2, "a1"),
