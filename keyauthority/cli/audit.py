@@ -14,7 +14,7 @@ import click
 from keyauthority.cli.authority import Authority, with_authority
 from keyauthority.cli.files import write_whole
 from keyauthority.cli.listing import Entry, entries, listed, listing_options
-from keyauthority.cli.names import ACTOR, WORKSPACE
+from keyauthority.cli.names import ACTOR, TEXT, WORKSPACE
 from keyauthority.cli.output import Answer, moment, pairs, table, to_dict
 from keyauthority.cli.terminal import counted
 from keyauthority.cli.values import DURATION, FILE, MOMENT
@@ -38,12 +38,10 @@ def command() -> None:
 
 # The options of a filter, by the names that the attributes of `AuditFilter` have.
 _FILTERS: Final = (
-    click.option("--subject", default="", help="Only about this key, workspace or caller."),
-    click.option(
-        "--workspace", "workspace_id", default="", type=WORKSPACE, help="Only of this workspace."
-    ),
-    click.option("--caller", "caller_id", default="", type=ACTOR, help="Only by this caller."),
-    click.option("--person", "person_id", default="", metavar="ID", help="Only for this person."),
+    click.option("--subject", type=TEXT, help="Only about this key, workspace or caller."),
+    click.option("--workspace", "workspace_id", type=WORKSPACE, help="Only of this workspace."),
+    click.option("--caller", "caller_id", type=ACTOR, help="Only by this caller."),
+    click.option("--person", "person_id", type=TEXT, metavar="ID", help="Only for this person."),
     click.option(
         "--action",
         type=click.Choice(tuple(_ACTIONS), case_sensitive=False),
@@ -51,7 +49,7 @@ _FILTERS: Final = (
         callback=lambda _context, _option, name: _ACTIONS.get(name),
         help=f"Only this action: {', '.join(_ACTIONS)}.",
     ),
-    click.option("--method", default="", help="Only calls of this method: KeyService.RevokeKey."),
+    click.option("--method", type=TEXT, help="Only calls of this method: KeyService.RevokeKey."),
     click.option("--since", "start", type=MOMENT, help="Only from this time on."),
     click.option(
         "--until", "end", type=MOMENT, help="Only before this time: 2027-01-31T12:00:00Z."

@@ -12,7 +12,7 @@ import click
 
 from keyauthority.cli.authority import Authority, with_authority
 from keyauthority.cli.listing import listed, listing_options
-from keyauthority.cli.names import CALLER, WORKSPACE
+from keyauthority.cli.names import CALLER, TEXT, WORKSPACE
 from keyauthority.cli.output import Answer, moment, named, spread, table, to_dict, word
 from keyauthority.cli.values import FILE
 from keyauthority.client.admin import Caller, NewCaller, Role, callers
@@ -43,7 +43,7 @@ def command() -> None:
     help="A workspace that it may touch as an issuer or biller. [default: all]",
 )
 @click.option(
-    "--certificate-name", default="", help="The subject alternative name of its certificate."
+    "--certificate-name", type=TEXT, help="The subject alternative name of its certificate."
 )
 @click.option(
     "--acts-for-people",

@@ -49,7 +49,7 @@ def errors_as_json(wanted: bool) -> Iterator[None]:
     try:
         yield
     except (click.ClickException, click.Abort, KeyboardInterrupt, EOFError) as error:
-        if not wanted or isinstance(error, (NoArgsIsHelpError, _Document)):
+        if not wanted or isinstance(error, _Document):
             raise
         raise _document(error) from None
 
@@ -57,6 +57,9 @@ def errors_as_json(wanted: bool) -> Iterator[None]:
 def _document(error: BaseException) -> _Document:
     if isinstance(error, Fault):
         return _Document(error.format_message(), error.code, error.details, error.exit_code)
+    if isinstance(error, NoArgsIsHelpError):
+        # Its message is the whole help.
+        return _Document("Missing command.", "USAGE", {}, error.exit_code)
     if isinstance(error, click.ClickException):
         code = "USAGE" if error.exit_code == _USAGE else "FAILED"
         return _Document(error.format_message(), code, {}, error.exit_code)

@@ -14,7 +14,7 @@ from keyauthority.cli import importing
 from keyauthority.cli.authority import Authority, with_authority
 from keyauthority.cli.key_text import key_details, key_table, minted
 from keyauthority.cli.listing import listed, listing_options
-from keyauthority.cli.names import ENDED_KEY, KEY, NARROWING, WORKSPACE
+from keyauthority.cli.names import ENDED_KEY, KEY, NARROWING, TEXT, WORKSPACE
 from keyauthority.cli.output import Answer, count, named, spread
 from keyauthority.cli.values import DURATION, LABEL, MOMENT, read_secret
 from keyauthority.client.admin import (
@@ -50,13 +50,12 @@ _expires_at = click.option(
     "--expires-at", type=MOMENT, help="When the key ends: 2027-01-31T12:00:00Z."
 )
 _request_id = click.option(
-    "--request-id", default="", help="A repeat with this id within 10 minutes has the same answer."
+    "--request-id", type=TEXT, help="A repeat with this id within 10 minutes has the same answer."
 )
 _key_id = click.argument("key_id", metavar="KEY", type=KEY)
 _within = click.option(
     "--workspace",
     "narrowing",
-    default="",
     type=NARROWING,
     help="The key has to be in this workspace.",
 )
@@ -92,8 +91,7 @@ def issue(
     reply, issued = authority.call(
         keys.issue(workspace, settings, ttl=expires_in, request_id=request_id)
     )
-    key = issued.key
-    sentence = f"Issued {named(key.id, key.settings.name)} in {key.workspace_id}."
+    sentence = f"Issued {_placed(issued.key)}."
     text = f"{sentence}\n\n{minted(issued.secret)}"
     return Answer(reply, text, brief=issued.secret.reveal())
 
@@ -109,27 +107,25 @@ def get(authority: Authority, key_id: str) -> Answer:
 
 
 @command.command("list")
-@click.option(
-    "--workspace", "workspace_id", default="", type=WORKSPACE, help="Only this workspace's keys."
-)
+@click.option("--workspace", "workspace_id", type=WORKSPACE, help="Only this workspace's keys.")
 @click.option(
     "--state",
     type=click.Choice(tuple(_STATES)),
     callback=lambda _context, _option, state: _STATES.get(state),
     help="Only keys in this state.",
 )
-@click.option("--name-contains", default="", help="Only keys with this in their name.")
+@click.option("--name-contains", type=TEXT, help="Only keys with this in their name.")
 @click.option(
     "--creator",
     "creator_id",
-    default="",
+    type=TEXT,
     metavar="ID",
     help="Only keys that this person or caller issued.",
 )
 @click.option(
     "--shown-to",
     "secret_creator_id",
-    default="",
+    type=TEXT,
     metavar="ID",
     help="Only keys with a secret in force that this person or caller was shown.",
 )
@@ -179,7 +175,7 @@ def list_keys(
 @click.option(
     "--pause/--resume", "disabled", default=None, help="Refuse the key for now, or no longer."
 )
-@click.option("--etag", default="", help="Change the key only if it still has this etag.")
+@click.option("--etag", type=TEXT, help="Change the key only if it still has this etag.")
 @with_authority
 def update(
     authority: Authority,
@@ -220,7 +216,7 @@ def update(
 
 
 @command.command()
-@_key_id
+@click.argument("key_id", metavar="KEY", type=ENDED_KEY)
 @_within
 @click.option(
     "--overlap",
@@ -231,9 +227,12 @@ def update(
 @_request_id
 @with_authority
 def rotate(authority: Authority, key_id: str, overlap: timedelta, request_id: str) -> Answer:
-    """Give a key a new secret and print it, once."""
+    """Give a key a new secret and print it, once.
+
+    KEY is an id, or a name that no other key has or had.
+    """
     reply, rotated = authority.call(keys.rotate(key_id, overlap, request_id=request_id))
-    sentence = f"{named(rotated.key.id, rotated.key.settings.name)} has a new secret."
+    sentence = f"{_placed(rotated.key)} has a new secret."
     text = f"{sentence} {spread(rotated.receipt)}\n\n{minted(rotated.secret)}"
     return Answer(reply, text, brief=rotated.secret.reveal())
 
@@ -252,11 +251,11 @@ def revoke(authority: Authority, key_ids: Sequence[str], reason: str | None, not
     code = RevocationReason[(reason or "unspecified").upper().replace("-", "_")]
     if len(key_ids) > 1:
         reply, several = authority.call(keys.revoke_all(key_ids, code, note))
-        sentence = f"Revoked {count(len(several.record), 'key')}."
+        places = " and ".join(sorted({one.workspace_id for one in several.record}))
+        sentence = f"Revoked {count(len(several.record), 'key')} in {places}."
         return Answer(reply, f"{sentence} {spread(several.receipt)}", brief="")
     reply, revoked = authority.call(keys.revoke(key_ids[0], code, note))
-    key = revoked.record
-    sentence = f"Revoked {named(key.id, key.settings.name)}."
+    sentence = f"Revoked {_placed(revoked.record)}."
     return Answer(reply, f"{sentence} {spread(revoked.receipt)}", brief="")
 
 
@@ -278,6 +277,11 @@ def revoke_presented(authority: Authority, note: str) -> Answer:
     """
     reply, revoked = authority.call(verification.revoke_presented(Secret(read_secret()), note))
     return Answer(reply, f"Revoked {revoked.record}. {spread(revoked.receipt)}", brief="")
+
+
+def _placed(key: Key) -> str:
+    # A name may be that of another workspace's key: what was done says where.
+    return f"{named(key.id, key.settings.name)} in {key.workspace_id}"
 
 
 def _matches(labels: Mapping[str, str], expiring: timedelta | None, key: Key) -> bool:

@@ -20,7 +20,7 @@ from keyauthority.cli.ledger_reprice import reprice
 from keyauthority.cli.ledger_usage import usage
 from keyauthority.cli.ledger_verify import verify
 from keyauthority.cli.listing import listed, listing_options
-from keyauthority.cli.names import CHARGED_KEY, WORKSPACE
+from keyauthority.cli.names import CHARGED_KEY, TEXT, WORKSPACE
 from keyauthority.cli.output import Answer, details, moment, spread, table
 from keyauthority.cli.values import CREDITS, DURATION, MOMENT
 from keyauthority.client.admin import (
@@ -40,7 +40,7 @@ _NOTHING_ENTERED: Final = CredentialError, MissingError, RefusedError
 
 _workspace_id = click.argument("workspace_id", metavar="WORKSPACE", type=WORKSPACE)
 _reference = click.option(
-    "--reference", default="", help="A repeat with this name counts only once. [default: a new one]"
+    "--reference", type=TEXT, help="A repeat with this name counts only once. [default: a new one]"
 )
 
 
@@ -147,9 +147,9 @@ def refund(
     callback=lambda _context, _option, name: _KINDS.get(name),
     help="Only entries of this kind.",
 )
-@click.option("--key", "key_id", default="", type=CHARGED_KEY, help="Only charges of this key.")
-@click.option("--model", default="", help="Only charges of this model.")
-@click.option("--reference", default="", help="Only the entry of this reference.")
+@click.option("--key", "key_id", type=CHARGED_KEY, help="Only charges of this key.")
+@click.option("--model", type=TEXT, help="Only charges of this model.")
+@click.option("--reference", type=TEXT, help="Only the entry of this reference.")
 @click.option("--since", "start", type=MOMENT, help="Only from this time on.")
 @click.option("--until", "end", type=MOMENT, help="Only before this time.")
 @listing_options

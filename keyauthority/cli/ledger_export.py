@@ -36,7 +36,7 @@ def _parse_month(text: str) -> datetime:
 
 
 @click.command()
-@click.argument("workspace_id", metavar="[WORKSPACE]", default="")
+@click.argument("workspace_id", metavar="[WORKSPACE]", required=False, type=WORKSPACE)
 @click.option("--month", type=Parsed("month", _parse_month), help="Entries of this month: 2026-11.")
 @click.option("--all", "everything", is_flag=True, help="All entries.")
 @click.option("--zone", type=ZONE, default="UTC", show_default=True, help="Whose months.")
@@ -45,7 +45,7 @@ def _parse_month(text: str) -> datetime:
 @click.pass_context
 def export(
     context: click.Context,
-    workspace_id: str,
+    workspace_id: str | None,
     month: datetime | None,
     everything: bool,  # as click passes it
     zone: ZoneInfo,
@@ -59,7 +59,7 @@ def export(
     """
     if check is not None:
         return _check(context, check)
-    if not workspace_id or everything is (month is not None):
+    if workspace_id is None or everything is (month is not None):
         raise click.UsageError("name the workspace, and either --month or --all; or --check FILE")
     start, end = (None, None) if month is None else _bounds(month, zone)
     authority = context.with_resource(connected(context.obj))

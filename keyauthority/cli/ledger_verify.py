@@ -16,7 +16,7 @@ _PAGE = 1_000
 
 
 @click.command()
-@click.argument("workspace_id", metavar="[WORKSPACE]", default="", type=WORKSPACE)
+@click.argument("workspace_id", metavar="[WORKSPACE]", required=False, type=WORKSPACE)
 @with_authority
 def verify(authority: Authority, workspace_id: str) -> Answer:
     """Prove that a workspace's ledger adds up; without a workspace, that of each.

@@ -30,15 +30,27 @@ class Calling(Protocol):
     def call(self, call: Call[Result], /) -> tuple[Message, Result]: ...
 
 
-class Named(click.ParamType[str]):
+class Filled(click.ParamType[str]):
+    """A text that is not empty.
+
+    An option that is absent means everywhere, everything or unconditionally; one with the empty text comes
+    of a script's variable that is not set, and must not mean the same.
+    """
+
+    name = "text"
+
+    def convert(self, value: str, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        if not value:
+            self.fail("is empty; is a variable not set?", param, ctx)
+        return value
+
+
+class Named(Filled):
     """A record by its id, which begins with *prefix*, or by its name."""
 
     def __init__(self, noun: str, prefix: str, role: str) -> None:
         self.name = f"{noun}"
         self._noun, self._prefix, self._role = noun, prefix, role
-
-    def convert(self, value: str, param: click.Parameter | None, ctx: click.Context | None) -> str:
-        return value
 
     def find(self, authority: Calling, text: str, workspace_id: str) -> str:
         """Returns the id of the record that *text* names, in the workspace if there is one.
@@ -125,10 +137,10 @@ class ActorName(CallerName):
 
 
 class KeyName(Named):
-    """A key.
+    """A key. Of several in one workspace, of which one is not revoked, the name means that one.
 
-    `among_revoked`: a revoked key of that name counts, too. What ends a key for good asks for this: the
-    second time, the name may be that of the key's successor.
+    `among_revoked`: a revoked key of that name counts, too. What ends a key or its secret for good asks for
+    this: the second time, the name may be that of the key's successor.
     `checks_workspace`: a key that is given by its id has to be in the workspace.
     """
 
@@ -151,11 +163,14 @@ class KeyName(Named):
             return key_calls.page(workspace_id, name_contains=name[:100], **place)
 
         keys = [one for one in _records(authority, page) if one.settings.name == name]
-        if not self._among_revoked:
+        # The name of a key that was revoked may be that of another workspace's key.
+        one_place = len({one.workspace_id for one in keys}) == 1
+        if one_place and not self._among_revoked:
             keys = [one for one in keys if one.state is not KeyState.REVOKED] or keys
         return [(one.id, f"{word(one.state)}, in {one.workspace_id}") for one in keys]
 
 
+TEXT: Final = Filled()
 WORKSPACE: Final = WorkspaceName()
 NARROWING: Final = WorkspaceName(only_narrows=True)
 CALLER: Final = CallerName()
@@ -166,7 +181,13 @@ CHARGED_KEY: Final = KeyName(checks_workspace=False)
 
 
 def found(command: click.Command, values: dict[str, Any], authority: Calling) -> dict[str, Any]:
-    """Returns *values* of the parameters of *command* with ids in place of names. Raises `Fault`."""
+    """Returns *values* of the parameters of *command* with ids in place of names. Raises `Fault`.
+
+    What is absent is the empty text, as in the contracts.
+    """
+    for param in command.params:
+        if isinstance(param.type, Filled) and values.get(str(param.name)) is None:
+            values[str(param.name)] = ""
     named = {
         str(param.name): param.type for param in command.params if isinstance(param.type, Named)
     }

@@ -8,7 +8,7 @@ import click
 
 from keyauthority.cli.authority import Authority, with_authority
 from keyauthority.cli.listing import listed, listing_options
-from keyauthority.cli.names import WORKSPACE
+from keyauthority.cli.names import TEXT, WORKSPACE
 from keyauthority.cli.output import Answer, details, moment, named, spread, table
 from keyauthority.client.admin import Workspace, workspaces
 
@@ -58,7 +58,7 @@ def list_workspaces(authority: Authority, limit: int | None) -> Answer:
 @command.command()
 @_workspace_id
 @click.argument("name")
-@click.option("--etag", default="", help="Rename it only if it still has this etag.")
+@click.option("--etag", type=TEXT, help="Rename it only if it still has this etag.")
 @with_authority
 def rename(authority: Authority, workspace_id: str, name: str, etag: str) -> Answer:
     """Call a workspace NAME from now on. Its id stays."""

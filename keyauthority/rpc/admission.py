@@ -32,6 +32,8 @@ ISSUING: Final = Room("issuing", 100)
 # Whoever bills may do so in bulk, and shuts out no administrator who revokes a caller meanwhile.
 BILLING: Final = Room("billing", 50)
 ADMINISTERING: Final = Room("administering", 50)
+# Whoever asks how it stands gets an answer, too, while administrators are kept waiting.
+IDENTIFYING: Final = Room("identifying", 50)
 REFLECTING: Final = Room("reflecting", 50, streams=50)
 # As many streams as there are connections: each client may watch the health of its process.
 HEALTH: Final = Room("health", 200, streams=12_000)

@@ -15,6 +15,7 @@ from keyauthority.rpc.admission import (
     ADMINISTERING,
     BILLING,
     HEALTH,
+    IDENTIFYING,
     ISSUING,
     REFLECTING,
     SETTLING,
@@ -59,7 +60,7 @@ SERVICES: Final = (
     Service(_V1 + "LedgerService", Role.BILLER, BILLING, LedgerServicer),
     Service(_V1 + "AuditService", Role.ADMIN, ADMINISTERING, AuditServicer),
     Service(_V1 + "OperationsService", Role.ADMIN, ADMINISTERING, OperationsServicer),
-    Service(_V1 + "IdentityService", Access.AUTHENTICATED, ADMINISTERING, IdentityServicer),
+    Service(_V1 + "IdentityService", Access.AUTHENTICATED, IDENTIFYING, IdentityServicer),
     Service(
         "envoy.service.auth.v3.Authorization",
         Role.VERIFIER,

@@ -299,11 +299,14 @@ def test_revoke_one_key(cli: Cli) -> None:
 
 def test_revoke_says_what_it_did_in_a_sentence(cli: Cli) -> None:
     """A person reads which key it was and that it is over."""
-    key_id, _ = cli.issue()
+    workspace = cli.workspace()
+    key_id, _ = cli.issue("--workspace", workspace)
 
     said = cli.text("keys", "revoke", key_id)
 
-    assert said.startswith(f'Revoked {key_id} "test". In force everywhere as of revision ')
+    assert said.startswith(
+        f'Revoked {key_id} "test" in {workspace}. In force everywhere as of revision '
+    )
 
 
 def test_revoke_several_keys_at_once(cli: Cli) -> None:

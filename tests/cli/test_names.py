@@ -57,7 +57,7 @@ def test_a_key_is_revoked_by_a_name_that_no_other_key_has_or_had(cli: Cli) -> No
     first = issue(cli, workspace, "ci")
     issue(cli, workspace, "ci 2")
 
-    assert f'Revoked {first} "ci".' in cli.text("keys", "revoke", "ci")
+    assert f'Revoked {first} "ci" in {workspace}.' in cli.text("keys", "revoke", "ci")
     second = issue(cli, workspace, "ci")
     refusal = cli.refusal("keys", "revoke", "ci", "ci 2")
 
@@ -79,6 +79,65 @@ def test_a_workspace_narrows_a_key_down(cli: Cli) -> None:
 
     assert rotated["key"]["id"] == mine
     assert wrong == f"{other} is in {there}, not in {here}"
+
+
+def test_a_name_never_means_the_key_of_another_workspace(cli: Cli) -> None:
+    """Nor, where a secret ends, its own successor; of several in one workspace, the living one."""
+    mine, yours = cli.workspace("mine"), cli.workspace("yours")
+    old, other = issue(cli, mine, "deploy"), issue(cli, yours, "deploy")
+    cli.text("keys", "revoke", old)
+
+    for change in (("rotate", "deploy"), ("update", "deploy", "--pause"), ("get", "deploy")):
+        refusal = cli.refusal("keys", *change)
+        assert f"{old} (revoked, in {mine})" in refusal
+        assert f"{other} (active, in {yours})" in refusal
+    new = issue(cli, mine, "deploy")
+    within = ("--workspace", "mine")
+    assert cli.json("keys", "update", "deploy", *within, "--label", "a=b")["key"]["id"] == new
+    assert "2 keys are called" in cli.refusal("keys", "rotate", "deploy", *within)
+    assert f'{new} "deploy" in {mine} has a new secret.' in cli.text("keys", "rotate", new)
+    both = cli.text("keys", "revoke", new, other)
+    assert f"Revoked 2 keys in {' and '.join(sorted((mine, yours)))}." in both
+
+
+@pytest.mark.parametrize(
+    ("option", "line"),
+    [
+        ("--workspace", "keys list"),
+        ("--workspace", "keys revoke {key}"),
+        ("--workspace", "callers create worker --role issuer"),
+        ("--workspace", "audit list"),
+        ("--caller", "audit list"),
+        ("--person", "audit export"),
+        ("--subject", "audit list"),
+        ("--method", "audit list"),
+        ("--creator", "keys list"),
+        ("--shown-to", "keys list"),
+        ("--name-contains", "keys list"),
+        ("--etag", "keys update {key} --pause"),
+        ("--etag", "workspaces rename ws_1 shop"),
+        ("--request-id", "keys rotate {key}"),
+        ("--certificate-name", "callers create worker --role issuer"),
+        ("--key", "ledger entries --workspace ws_1"),
+        ("--model", "ledger entries --workspace ws_1"),
+        ("--reference", "ledger adjust ws_1 --amount 1 --reason x"),
+    ],
+)
+def test_an_empty_option_is_not_an_absent_one(cli: Cli, option: str, line: str) -> None:
+    """The variable of a script that is not set neither widens nor loosens what is done."""
+    arguments = line.format(key="key_1").split()
+
+    refusal = cli.refusal(*arguments, option, "", exit_code=2)
+
+    assert refusal == f"Invalid value for '{option}': is empty; is a variable not set?"
+
+
+@pytest.mark.parametrize(
+    "line", ["ledger verify", "ledger export --all", "ledger balance", "keys get", "callers revoke"]
+)
+def test_an_empty_argument_names_nothing(cli: Cli, line: str) -> None:
+    """Where it may be left out, too."""
+    assert "is empty; is a variable not set?" in cli.refusal(*line.split(), "", exit_code=2)
 
 
 def test_callers_are_named(cli: Cli) -> None:

@@ -122,6 +122,17 @@ def test_errors_are_documents_for_programs(cli: Cli) -> None:
     assert unanswered["code"] == "UNAVAILABLE"
 
 
+@pytest.mark.parametrize("group", ["keys", "db"])
+def test_a_missing_command_is_an_error_for_programs(cli: Cli, group: str) -> None:
+    """People read the help there."""
+    assert cli.error(group, exit_code=2) == {
+        "message": "Missing command.",
+        "code": "USAGE",
+        "exit_code": 2,
+    }
+    assert "Commands:" in cli(group).stderr
+
+
 def test_what_is_not_parsed_is_no_option(cli: Cli) -> None:
     """After two dashes nothing is one, and the value of an option is not."""
     workspace = cli.text("workspaces", "create", "-q", "--", "--json").strip()

@@ -246,3 +246,10 @@ def test_who_bills_shuts_out_no_administrator() -> None:
     rooms = {one.name: one.room for one in SERVICES}
     billing = rooms.pop("keyauthority.v1.LedgerService")
     assert billing not in rooms.values()
+
+
+def test_whoever_asks_how_it_stands_is_not_shed_with_administrators() -> None:
+    """`status` and `doctor` are needed most when that room is full."""
+    rooms = {one.name: one.room for one in SERVICES}
+    identity = rooms.pop("keyauthority.v1.IdentityService")
+    assert identity not in rooms.values()
