@@ -110,7 +110,10 @@ class Forwarder:
         connection, head = upstream.switched(), to_client(upstream.headers)
         if head is None or not is_accepted(request, upstream.headers):
             connection.close()
-            self._complaint.log("it answered 101 to another question")
+            malformed = "it answered with malformed headers"
+            self._complaint.log(
+                malformed if head is None else "it answered 101 to another question"
+            )
             return Refusal.UPSTREAM_UNAVAILABLE
         headers, _ = head
         try:

@@ -518,6 +518,12 @@ async def test_an_upstream_that_wants_none_is_heard(
     async def refuse(_: web.BaseRequest) -> web.StreamResponse:
         return web.json_response({"error": "no"}, status=404)
 
+    async def unconnected(request: web.BaseRequest) -> web.StreamResponse:
+        assert request.transport is not None
+        request.transport.write(OPENED.replace(b"Connection: Upgrade\r\n", b""))
+        await asyncio.sleep(60)
+        raise AssertionError
+
     async def mistake(request: web.BaseRequest) -> web.StreamResponse:
         fields = {"Upgrade": "websocket", "Connection": "Upgrade", "Sec-WebSocket-Accept": "x"}
         return web.Response(status=101, headers=fields)
@@ -526,9 +532,12 @@ async def test_an_upstream_that_wants_none_is_heard(
     answered = parse(await exchange(port, raw))
     upstream.respond = mistake
     mistaken = parse(await exchange(port, raw))
+    upstream.respond = unconnected
+    half = parse(await exchange(port, raw))
 
     assert (answered.status, json.loads(answered.body)) == (404, {"error": "no"})
     check_envelope(mistaken, Refusal.UPSTREAM_UNAVAILABLE)
+    check_envelope(half, Refusal.UPSTREAM_UNAVAILABLE)
 
 
 async def test_a_page_sends_its_key_in_a_subprotocol(
