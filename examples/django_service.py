@@ -11,6 +11,8 @@ from django.urls import path
 
 from keyauthority.client import Verdict, VerificationUnavailable, VerifierClient, load_token
 
+SCOPE = "hello:read"  # what a key with scopes needs; one without may do everything
+
 
 @functools.cache  # one for all threads; made by the first request, after a server has forked
 def verifier() -> VerifierClient:
@@ -29,8 +31,12 @@ def require_key(
             verification = verifier().verify(secret.strip())
         except VerificationUnavailable:
             return refusal(503, "no verdict")
-        if verification.verdict is not Verdict.VALID:
+        if verification.verdict is Verdict.WORKSPACE_SUSPENDED:
+            return refusal(403, "workspace suspended")
+        if verification.verdict is not Verdict.VALID or verification.key is None:
             return refusal(401, "invalid api key")
+        if verification.key.scopes and SCOPE not in verification.key.scopes:
+            return refusal(403, "insufficient scope")
         request.workspace_id = verification.workspace_id
         return get_response(request)
 

@@ -10,6 +10,7 @@ from keyauthority.client import Verdict, VerificationUnavailable, Verifier, load
 
 ADDRESS = os.environ["KEYAUTHORITY_ADDRESS"]
 TOKEN = load_token(Path(os.environ["KEYAUTHORITY_DATA_DIR"], "gateway.token"))
+SCOPE = "hello:read"  # what a key with scopes needs; one without may do everything
 
 
 @asynccontextmanager
@@ -26,8 +27,12 @@ async def workspace_id(request: Request, authorization: Annotated[str, Header()]
         verification = await request.app.state.verifier.verify(secret.strip())
     except VerificationUnavailable:
         raise HTTPException(503, "no verdict") from None
-    if verification.verdict is not Verdict.VALID:
+    if verification.verdict is Verdict.WORKSPACE_SUSPENDED:
+        raise HTTPException(403, "workspace suspended")
+    if verification.verdict is not Verdict.VALID or verification.key is None:
         raise HTTPException(401, "invalid api key", {"WWW-Authenticate": "Bearer"})
+    if verification.key.scopes and SCOPE not in verification.key.scopes:
+        raise HTTPException(403, "insufficient scope")
     return str(verification.workspace_id)
 
 

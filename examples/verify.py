@@ -6,6 +6,7 @@ from keyauthority.client import Verdict, VerificationUnavailable, Verifier, load
 
 ADDRESS = os.environ["KEYAUTHORITY_ADDRESS"]
 TOKEN = load_token(Path(os.environ["KEYAUTHORITY_DATA_DIR"], "gateway.token"))
+SCOPE = "hello:read"  # what a key with scopes needs; one without may do everything
 
 
 async def answer(verifier: Verifier, secret: str) -> tuple[int, str]:
@@ -13,8 +14,12 @@ async def answer(verifier: Verifier, secret: str) -> tuple[int, str]:
         verification = await verifier.verify(secret)
     except VerificationUnavailable:
         return 503, "there is no verdict, which says nothing about the key"
-    if verification.verdict is not Verdict.VALID:
+    if verification.verdict is Verdict.WORKSPACE_SUSPENDED:
+        return 403, verification.verdict.name
+    if verification.verdict is not Verdict.VALID or verification.key is None:
         return 401, verification.verdict.name
+    if verification.key.scopes and SCOPE not in verification.key.scopes:
+        return 403, "the key is limited to other scopes"
     return 200, f"Hello, {verification.workspace_id}"
 
 

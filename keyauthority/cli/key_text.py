@@ -5,10 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterable
 from datetime import datetime
 
-from keyauthority.cli.output import details, moment, pairs, table, word
+from keyauthority.cli.output import details, moment, named, pairs, table, word
 from keyauthority.client.admin import Key, Revocation, SecretInfo
 from keyauthority.domain.keys import Who
 from keyauthority.domain.secrets import Secret
+
+
+def placed(key: Key) -> str:
+    """Returns the key for a sentence: its name may be that of another workspace's key."""
+    return f"{named(key.id, key.settings.name)} in {key.workspace_id}"
 
 
 def key_table(keys: Iterable[Key]) -> str:

@@ -12,10 +12,10 @@ import click
 
 from keyauthority.cli import importing
 from keyauthority.cli.authority import Authority, with_authority
-from keyauthority.cli.key_text import key_details, key_table, minted
+from keyauthority.cli.key_text import key_details, key_table, minted, placed
 from keyauthority.cli.listing import listed, listing_options
 from keyauthority.cli.names import ENDED_KEY, KEY, NARROWING, TEXT, WORKSPACE
-from keyauthority.cli.output import Answer, count, named, spread
+from keyauthority.cli.output import Answer, count, spread
 from keyauthority.cli.values import DURATION, LABEL, MOMENT, read_secret
 from keyauthority.client.admin import (
     Key,
@@ -91,7 +91,7 @@ def issue(
     reply, issued = authority.call(
         keys.issue(workspace, settings, ttl=expires_in, request_id=request_id)
     )
-    sentence = f"Issued {_placed(issued.key)}."
+    sentence = f"Issued {placed(issued.key)}."
     text = f"{sentence}\n\n{minted(issued.secret)}"
     return Answer(reply, text, brief=issued.secret.reveal())
 
@@ -232,7 +232,7 @@ def rotate(authority: Authority, key_id: str, overlap: timedelta, request_id: st
     KEY is an id, or a name that no other key has or had.
     """
     reply, rotated = authority.call(keys.rotate(key_id, overlap, request_id=request_id))
-    sentence = f"{_placed(rotated.key)} has a new secret."
+    sentence = f"{placed(rotated.key)} has a new secret."
     text = f"{sentence} {spread(rotated.receipt)}\n\n{minted(rotated.secret)}"
     return Answer(reply, text, brief=rotated.secret.reveal())
 
@@ -255,7 +255,7 @@ def revoke(authority: Authority, key_ids: Sequence[str], reason: str | None, not
         sentence = f"Revoked {count(len(several.record), 'key')} in {places}."
         return Answer(reply, f"{sentence} {spread(several.receipt)}", brief="")
     reply, revoked = authority.call(keys.revoke(key_ids[0], code, note))
-    sentence = f"Revoked {_placed(revoked.record)}."
+    sentence = f"Revoked {placed(revoked.record)}."
     return Answer(reply, f"{sentence} {spread(revoked.receipt)}", brief="")
 
 
@@ -277,11 +277,6 @@ def revoke_presented(authority: Authority, note: str) -> Answer:
     """
     reply, revoked = authority.call(verification.revoke_presented(Secret(read_secret()), note))
     return Answer(reply, f"Revoked {revoked.record}. {spread(revoked.receipt)}", brief="")
-
-
-def _placed(key: Key) -> str:
-    # A name may be that of another workspace's key: what was done says where.
-    return f"{named(key.id, key.settings.name)} in {key.workspace_id}"
 
 
 def _matches(labels: Mapping[str, str], expiring: timedelta | None, key: Key) -> bool:

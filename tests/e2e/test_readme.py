@@ -16,7 +16,14 @@ from urllib.request import ProxyHandler, Request, build_opener
 import pytest
 
 from keyauthority.client import Secret, connect_blocking, load_token
-from keyauthority.client.admin import BlockingAdminClient, ledger, verification
+from keyauthority.client.admin import (
+    BlockingAdminClient,
+    KeySettings,
+    keys,
+    ledger,
+    verification,
+    workspaces,
+)
 from keyauthority.domain.ledger import EntryFilter
 from tests.e2e.processes import Process, eventually, is_listening, run
 from tests.e2e.running_demo import Demo, demo_in
@@ -71,6 +78,9 @@ def test_its_commands_work_as_pasted(demo: Demo) -> None:
         for block in blocks(document, "sh")
         if "grpcurl" not in block
     )
+    # A second time, too: a new workspace may have the name of another.
+    [issuing] = [block for block in blocks(README, "sh") if "keys rotate" in block]
+    type_in(demo, [*SHELL, issuing])
 
     for words in (
         "You said: Hello",
@@ -182,11 +192,43 @@ def test_the_services_of_frameworks_refuse_and_accept(demo: Demo, framework: str
     else:
         command = ["examples.django_service", "runserver", "--noreload", str(port)]
     secret = (demo.data_dir / "demo.key").read_text().strip()
+    limited, allowed, suspended = other_keys(demo)
 
     with serving(demo, *command, port=port) as url:
         accepted = status(url, f"Bearer {secret}")
+        others = [status(url, f"Bearer {one}")[0] for one in (limited, allowed, suspended)]
         refused = [status(url, one)[0] for one in ("", "Basic x", "Bearer sk-optk-nonsense")]
 
     assert accepted[0] == 200, accepted
     assert json.loads(accepted[1])["workspace"].startswith("ws_")
     assert refused == [401, 401, 401]
+    assert others == [403, 200, 403]
+
+
+def test_the_verifying_program_tells_refusals_apart(demo: Demo) -> None:
+    """A key for other things and one of a suspended workspace are good keys: 403."""
+    limited, allowed, suspended = other_keys(demo)
+    command = [sys.executable, str(EXAMPLES / "verify.py")]
+    statuses = [
+        run(command, env={**environment(demo), "OPENTOKEN_API_KEY": one}).stdout[:3]
+        for one in (limited, allowed, suspended)
+    ]
+
+    assert statuses == ["403", "200", "403"]
+
+
+def other_keys(demo: Demo) -> tuple[str, str, str]:
+    """Secrets: of a key for other things, of one for this, and of one of a suspended workspace."""
+    with connect_blocking(f"127.0.0.1:{demo.ports['AUTHORITY_PORT']}") as channel:
+        client = BlockingAdminClient(channel, load_token(demo.data_dir / "root.token"))
+        places = [client.call(workspaces.create(name)).id for name in ("open", "suspended")]
+        issued = [
+            client.call(keys.issue(place, KeySettings("other", scopes=scopes))).secret.reveal()
+            for place, scopes in (
+                (places[0], ("models:read",)),
+                (places[0], ("hello:read",)),
+                (places[1], ()),
+            )
+        ]
+        client.call(workspaces.update(places[1], suspended=True))
+    return issued[0], issued[1], issued[2]

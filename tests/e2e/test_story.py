@@ -6,10 +6,17 @@ import os
 import re
 import subprocess
 import sys
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import cast
 
+import pytest
+
+from demo.settings import DemoError
+from demo.story import Story, tell
+from keyauthority.client.admin import Changed, Key, KeySettings, KeyState
 from keyauthority.coherence.leases import wait_out
+from keyauthority.domain.sessions import Receipt
 from tests.e2e.running_demo import processes_of
 
 README = Path(__file__).parents[2] / "README.md"
@@ -61,3 +68,41 @@ def test_the_story_goes_as_told(tmp_path: Path) -> None:
     assert steady(told.stdout) in steady(README.read_text())
     assert list(tmp_path.iterdir()) == []
     assert processes_of(tmp_path) == []
+
+
+class Unfrozen:
+    """A story whose B was not there any more when the second key was revoked."""
+
+    def __init__(self) -> None:
+        self._revoked: set[str] = set()
+
+    def wait_for_verifiers(self) -> None:
+        """They are there."""
+
+    def freeze(self, gateway: str) -> None:
+        """Too late."""
+
+    def revoke(self, key: str) -> Changed[Key]:
+        """Nobody's lease has to be waited out."""
+        self._revoked.add(key)
+        now = datetime.now(UTC)
+        record = Key(
+            *("key_1", "ws_1", KeySettings(key), KeyState.REVOKED, (), now, now, None, "1", None)
+        )
+        return Changed(record, Receipt(2, sessions_acknowledged=2))
+
+    def answer(self, gateway: str, key: str, *, thaw: bool = False) -> int:
+        """As promised."""
+        return 401 if key in self._revoked else 200
+
+
+def test_a_story_in_which_nothing_was_waited_for_is_not_told_to_its_end(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """What did not happen is an error, not a sentence."""
+    story = Unfrozen()
+
+    with pytest.raises(DemoError, match="no lease was waited out"):
+        tell(cast(Story, story))
+
+    assert "When a revocation returns" not in capsys.readouterr().out
