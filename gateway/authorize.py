@@ -97,6 +97,8 @@ class Authorizer:
     async def judge_again(self, request: EdgeRequest) -> Refusal | None:
         """Returns why the key of *request*, which was accepted, may act no more; None if it may.
 
+        The request then has what is now known of the key, such as when it expires.
+
         Raises:
             VerificationUnavailable: No verdict could be had.
         """
@@ -106,7 +108,11 @@ class Authorizer:
         verification = self._verifier.peek(presented.secret, presented.digest)
         if verification is None:
             verification = await self._verifier.verify(presented.secret, digest=presented.digest)
-        return _refusal_of(verification)
+        refusal = _refusal_of(verification)
+        if refusal is None:
+            request.key = verification.key
+            request.on_new_key()
+        return refusal
 
     def _brake(self, presented: Presented, source: str | None) -> Refusal | None:
         # A neighbour's failures behind the same address lock out no key that is in use.

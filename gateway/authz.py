@@ -33,7 +33,6 @@ _IDENTITY_MARK: Final = "opentoken"
 # with its client's method.
 _PATH_HEADERS: Final = (istr("X-Original-URI"), istr("X-Forwarded-Uri"))
 _METHOD_HEADERS: Final = (istr("X-Original-Method"), istr("X-Forwarded-Method"))
-_PATH_HEADERS_END: Final = "-uri"
 
 _UNNAMED: Final = "the proxy has to name the method and the path of the request"
 _SUCCESS: Final = 200
@@ -77,16 +76,15 @@ class Permission(Answer):
 def check_head(request: EdgeRequest) -> Refusal | None:
     """Returns why *request* is refused; None if it is not.
 
-    Refused are a key in the target that the proxy names, and a field that an upstream may take for
-    an identity header, while the proxy leaves it standing.
+    Refused are, in the target that the proxy names, a key, and a path that proxy and upstream may read
+    in two ways; and a field that an upstream may take for an identity header, while the proxy leaves
+    it standing.
     """
+    for target in _targets(request):
+        if holds_secret(target) or not is_unambiguous(split_target(target)[0]):
+            return Refusal.BAD_REQUEST
     headers = request.headers
-    names = "".join(headers).lower()
-    if _PATH_HEADERS_END in names and any(
-        holds_secret(value) for name in _PATH_HEADERS for value in headers.getall(name, ())
-    ):
-        return Refusal.BAD_REQUEST
-    if _IDENTITY_MARK not in names:
+    if _IDENTITY_MARK not in "".join(headers).lower():
         return None
     return Refusal.BAD_REQUEST if any(map(is_lookalike, headers)) else None
 
@@ -112,9 +110,8 @@ def check_scopes(
     each that is named has to be allowed, and nothing is allowed if one of the two is not named. The proxy
     must set its headers itself: one that does not passes on what its client claims.
     """
-    paths, methods = _named(request)
-    if not all(map(is_unambiguous, paths)):
-        return Refusal.BAD_REQUEST
+    paths = [split_target(target)[0] for target in _targets(request)]
+    methods = _methods(request)
     if not paths or not methods:
         request.detail = _UNNAMED
         return Refusal.INSUFFICIENT_SCOPE
@@ -125,12 +122,17 @@ def check_scopes(
     return None
 
 
-def _named(request: EdgeRequest) -> tuple[list[str], list[str]]:
+def _targets(request: EdgeRequest) -> list[str]:
     headers = request.headers
     targets = [value for name in _PATH_HEADERS for value in headers.getall(name, ())]
+    if request.raw_path.startswith(APPENDED):
+        targets.append(request.raw_path.removeprefix(PREFIX))
+    return targets
+
+
+def _methods(request: EdgeRequest) -> list[str]:
+    headers = request.headers
     methods = [value for name in _METHOD_HEADERS for value in headers.getall(name, ())]
-    appended = request.raw_path.removeprefix(PREFIX)
-    if appended.startswith("/"):
-        targets.append(appended)
+    if request.raw_path.startswith(APPENDED):
         methods.append(request.method)
-    return [split_target(target)[0] for target in targets], methods
+    return methods

@@ -68,7 +68,7 @@ class UpstreamConnection(TimedConnection):
         self._connections = connections
         self._readable = select.poll()
         # Whether that response has begun: not an interim one (1xx), of which there may be many. And the
-        # bytes of their heads, where they came in pieces.
+        # bytes of their heads, or of its trailer, where they came in pieces.
         self._has_begun, self._head_size = False, 0
         # Whether the parser is for responses to HEAD, and whether reading was paused since it was made.
         self._bodiless = self._was_paused = False
@@ -191,14 +191,21 @@ class UpstreamConnection(TimedConnection):
                 self._refuse()
             return
         self._deadline = self._loop.time() + self._patience
+        body, had_begun = self._payload, self._has_begun
+        taken = 0 if body is None else body.total_bytes
         super().data_received(data)
+        # Bytes that bring nothing of a body are of a head, or of what stands between and behind its chunks.
+        brought = body is not None and body.total_bytes != taken
+        self._head_size += len(data)
+        if brought or self._has_begun != had_begun:
+            self._head_size = 0
         if self._has_begun:
             self._note_end()
             self._note_nonsense()
-        else:
-            self._head_size += len(data)
-            if self._head_size > self._connections.heads.size:
-                self._hang_up(BadHttpMessage("the head of the response is too large"))
+        if self._head_size > self._connections.heads.size and self._expecting:
+            error = BadHttpMessage("the head or the trailer of the response is too large")
+            self._break_off(ClientPayloadError("the response has too large a trailer"), error)
+            self._hang_up(error)
 
     def feed_data(self, data: tuple[RawResponseMessage, StreamReader], size: int = 0) -> None:
         """Takes a response from the parser, its body still to come. aiohttp calls this."""

@@ -14,8 +14,9 @@ from typing import Final
 from aiohttp import hdrs, web
 from multidict import CIMultiDict
 
+from gateway import authz
 from gateway.edge import Edge
-from gateway.headers import readable_by
+from gateway.headers import allow_pages
 from gateway.request import EdgeRequest, Outcome, check_head
 from keyauthority.base.http.answer import Answer
 from keyauthority.edge.paths import check_path, holds_secret, split_target
@@ -23,6 +24,8 @@ from keyauthority.edge.paths import check_path, holds_secret, split_target
 ANY: Final = "*"
 
 _NO_CONTENT: Final = 204
+# The questions of proxies, and probes.
+_NOT_FOR_PAGES: Final = frozenset({authz.PREFIX, "/healthz", "/readyz"})
 _DEFAULT_PORTS: Final = {"http": ":80", "https": ":443"}
 _PREFLIGHT: Final[Mapping[str, str]] = {
     hdrs.ACCESS_CONTROL_ALLOW_METHODS: "GET, HEAD, POST, PUT, PATCH, DELETE",
@@ -58,7 +61,7 @@ class PageRequest(EdgeRequest):
 
     async def _prepare_hook(self, response: web.StreamResponse) -> None:
         await super()._prepare_hook(response)
-        readable_by(response.headers, self.readable_by)
+        allow_pages(response.headers, self.readable_by)
 
 
 class CrossOrigin:
@@ -81,7 +84,7 @@ class CrossOrigin:
         response = await self._edge.handle(request)
         if isinstance(response, Answer):
             # Others have sent their head.
-            readable_by(response.headers, request.readable_by)
+            allow_pages(response.headers, request.readable_by)
         return response
 
     def _preflight_answer(self, request: PageRequest) -> Answer:
@@ -89,9 +92,16 @@ class CrossOrigin:
         self._edge.observer.ended(request, _NO_CONTENT)
         headers = CIMultiDict(_PREFLIGHT)
         headers.extend(request.readable_by)
-        return Answer(_NO_CONTENT, headers)
+        answer = Answer(_NO_CONTENT, headers)
+        if hdrs.EXPECT in request.headers and not request.content.is_eof():
+            # A client that was not invited to send its body may send it or not.
+            answer.force_close()
+        return answer
 
     def _fields(self, request: PageRequest) -> Mapping[str, str]:
+        path, _ = split_target(request.raw_path)
+        if path in _NOT_FOR_PAGES or path.startswith(authz.APPENDED):
+            return {}
         if self._any:
             return _granted(ANY)
         origins = request.headers.getall(hdrs.ORIGIN, [])

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import time
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
 from functools import partial
 from typing import Final
 
@@ -25,7 +24,7 @@ from gateway.request import EdgeRequest, Grant, RequestBody, do_nothing
 from gateway.response_heads import SWITCHING_PROTOCOLS
 from gateway.tunnel import Times, Tunnel
 from gateway.upstream import Outgoing, Response, Upstream
-from keyauthority.client import Secret, VerifiedKey
+from keyauthority.client import Secret
 from keyauthority.edge.envelope import Refusal
 from keyauthority.pricing import amounts
 
@@ -62,7 +61,8 @@ class Forwarder:
     ) -> web.StreamResponse | Refusal:
         """Returns the upstream's response, already under way to the client, or a refusal.
 
-        *bill* is told when the request is sent, and reads what it cost out of the response.
+        *bill* is told when the request is sent, and reads what it cost out of the response. Of a handshake it
+        is told only that a websocket was opened: all other answers to that cost nothing.
 
         Raises:
             VerdictLapsedError: *grant* no longer held once the upstream was connected. Nothing
@@ -84,14 +84,16 @@ class Forwarder:
         head = self.upstream.head(request.method, request.raw_path, lines, body)
         if head is None:
             return Refusal.BAD_REQUEST
-        on_send = do_nothing if bill is None else bill.note_sending
+        on_send = do_nothing if bill is None or handshake else bill.note_sending
         response = await self._send(
             Outgoing(request.method, head, body, grant.holds, on_send, bool(handshake))
         )
         if isinstance(response, Refusal):
             return response
         if handshake and response.status == SWITCHING_PROTOCOLS:
-            return await self._switch(request, response, grant.key, bill)
+            return await self._switch(request, response, bill)
+        if handshake:
+            bill = None
         try:
             return await self._relay(request, response, body, bill)
         except (asyncio.CancelledError, ConnectionError):
@@ -102,21 +104,23 @@ class Forwarder:
             response.close()
 
     async def _switch(
-        self, request: EdgeRequest, upstream: Response, key: VerifiedKey, bill: Bill | None
+        self, request: EdgeRequest, upstream: Response, bill: Bill | None
     ) -> web.StreamResponse | Refusal:
         # Returns once the websocket has ended.
         connection, head = upstream.switched(), to_client(upstream.headers)
-        if bill is not None:
-            bill.note_answer(upstream.status, upstream.headers)
         if head is None or not is_accepted(request, upstream.headers):
             connection.close()
-            self._complaint.log("it answered 101 to another question")
+            malformed = "it answered with malformed headers"
+            self._complaint.log(
+                malformed if head is None else "it answered 101 to another question"
+            )
             return Refusal.UPSTREAM_UNAVAILABLE
         headers, _ = head
         try:
             if bill is not None:
                 # At once: it may last for long.
-                bill.is_open = True
+                bill.note_answer(upstream.status, upstream.headers)
+                bill.note_opened()
                 cost = bill.close()
                 if cost is not None and bill.spending is not None:
                     headers[COST] = amounts.write(cost.nano_credits)
@@ -125,13 +129,7 @@ class Forwarder:
         except BaseException:
             connection.close()
             raise
-        left = None if key.expire_time is None else key.expire_time - datetime.now(UTC)
-        timeouts = self.timeouts
-        times = Times(
-            timeouts.idle_timeout,
-            timeouts.websocket_lifetime,
-            None if left is None else left.total_seconds(),
-        )
+        times = Times(self.timeouts.idle_timeout, self.timeouts.websocket_lifetime)
         await Tunnel(request, connection, times).run()
         return answer
 

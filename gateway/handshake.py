@@ -88,9 +88,12 @@ def is_accepted(request: EdgeRequest, headers: CIMultiDictProxy[str]) -> bool:
     """Returns whether *headers*, of an answer 101, open the websocket that *request* asks for."""
     nonce = request.headers[hdrs.SEC_WEBSOCKET_KEY].encode()
     digest = sha1(nonce + _GUID).digest()  # noqa: S324 - the protocol's, which rests nothing on it
-    return headers.get(hdrs.UPGRADE, "").lower() == WEBSOCKET and headers.getall(
-        hdrs.SEC_WEBSOCKET_ACCEPT, ()
-    ) == [base64.b64encode(digest).decode()]
+    return (
+        headers.get(hdrs.UPGRADE, "").lower() == WEBSOCKET
+        and hdrs.CONNECTION in headers
+        and hdrs.UPGRADE.lower() in named_by_connection(headers)
+        and headers.getall(hdrs.SEC_WEBSOCKET_ACCEPT, ()) == [base64.b64encode(digest).decode()]
+    )
 
 
 class Switched(web.StreamResponse):

@@ -118,7 +118,7 @@ def to_client(headers: CIMultiDictProxy[str]) -> tuple[CIMultiDict[str], bool] |
     return passed, values.isascii()
 
 
-def readable_by(headers: CIMultiDict[str], fields: Mapping[str, str]) -> None:
+def allow_pages(headers: CIMultiDict[str], fields: Mapping[str, str]) -> None:
     """Puts *fields*, which say whose pages may read an answer, in place of what its upstream says of that."""
     for name in {name for name in headers if name.lower().startswith(_FOR_BROWSERS)}:
         del headers[name]

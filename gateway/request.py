@@ -53,13 +53,15 @@ class EdgeRequest(Request):
 
     # Names that aiohttp's debug mode accepts as attributes.
     ATTRS = Request.ATTRS | frozenset(
-        {"cut", "detail", "from_page", "handshake", "key", "outcome", "presented"}
+        {"cut", "detail", "from_page", "handshake", "key", "on_new_key", "outcome", "presented"}
     )
 
     # The secret that it presents, once parsed.
     presented: Presented | None = None
     # The key that the secret belongs to, once verified.
     key: VerifiedKey | None = None
+    # Is called when `key` is what a later verdict says of it.
+    on_new_key: Callable[[], None] = staticmethod(lambda: None)
     # One of `Outcome`, or a refusal's code.
     outcome = ""
     # What its client is told when its task is cancelled because its key died.

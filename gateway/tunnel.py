@@ -10,6 +10,7 @@ import asyncio
 import math
 from contextlib import suppress
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Final, cast
 
 from aiohttp.base_protocol import BaseProtocol
@@ -17,7 +18,7 @@ from aiohttp.http import StreamWriter
 
 from gateway.connection import UpstreamConnection
 from gateway.frames import Frames, close_frame
-from gateway.request import EdgeRequest, Outcome
+from gateway.request import EdgeRequest, Outcome, do_nothing
 from keyauthority.base.http.connection import Connection
 from keyauthority.edge.envelope import Refusal
 
@@ -26,6 +27,7 @@ _LINGER: Final = 1.0
 
 _GOING_AWAY: Final = 1001
 _POLICY: Final = 1008
+_TRY_AGAIN: Final = 1013
 _BAD_GATEWAY: Final = 1014
 
 
@@ -37,8 +39,6 @@ class Times:
     idle: float
     # That it may last, whatever passes.
     life: float
-    # Until its key expires; None: it does not.
-    key: float | None
 
 
 class Tunnel:
@@ -50,6 +50,7 @@ class Tunnel:
         self._client = cast(Connection, request.protocol)
         self._upstream = upstream
         self._times = times
+        self._wait: asyncio.Timeout | None = None
         self._up = _Flow(self._loop, self._client, upstream)
         self._down = _Flow(self._loop, upstream, self._client)
 
@@ -57,6 +58,7 @@ class Tunnel:
         """Passes frames on until the websocket ends, and notes on the request how it did."""
         request = self._request
         request.client.delivery.patience = self._times.idle
+        request.on_new_key = self._look_again
         try:
             # Each may already have sent something.
             self._client.switch_to(self._up)
@@ -65,7 +67,9 @@ class Tunnel:
         except asyncio.CancelledError:
             if request.cut is not None:
                 request.outcome = Outcome.CUT
-                await self._end(_POLICY, request.cut.code)
+                # Where nobody can say what became of the key, it may be as good as ever.
+                unknown = request.cut is Refusal.VERIFICATION_UNAVAILABLE
+                await self._end(_TRY_AGAIN if unknown else _POLICY, request.cut.code)
             elif request.client.interrupted:
                 request.outcome = Outcome.STOPPED
                 await self._end(_GOING_AWAY, "stopped")
@@ -75,6 +79,7 @@ class Tunnel:
                 self._tell_upstream(_GOING_AWAY, Outcome.CLIENT_LEFT)
                 raise
         finally:
+            request.on_new_key = do_nothing
             self._up.stop()
             self._down.stop()
             self._leave_upstream()
@@ -83,9 +88,8 @@ class Tunnel:
         start, times = self._loop.time(), self._times
         self._request.outcome = Outcome.FORWARDED
         last = start + times.life
-        expiry = math.inf if times.key is None else start + times.key
         while not self._down.ended.is_set():
-            now = self._loop.time()
+            now, expiry = self._loop.time(), self._expiry()
             idle = max(self._up.moved, self._down.moved, start) + times.idle
             if now >= expiry:
                 self._request.outcome = Outcome.CUT
@@ -97,11 +101,24 @@ class Tunnel:
                 )
                 return
             with suppress(TimeoutError):
-                async with asyncio.timeout_at(min(idle, last, expiry)):
+                async with asyncio.timeout_at(min(idle, last, expiry)) as self._wait:
                     await self._down.ended.wait()
         if not self._down.frames.closed:
             self._request.outcome = Outcome.UPSTREAM_BROKE
             await self._end(_BAD_GATEWAY, Refusal.UPSTREAM_UNAVAILABLE.code)
+
+    def _expiry(self) -> float:
+        key = self._request.key
+        if key is None or key.expire_time is None:
+            return math.inf
+        return self._loop.time() + (key.expire_time - datetime.now(UTC)).total_seconds()
+
+    def _look_again(self) -> None:
+        # The key may expire earlier, or later, than when the wait began.
+        if self._wait is not None:
+            # Else it is just over.
+            with suppress(RuntimeError):
+                self._wait.reschedule(self._loop.time())
 
     async def _end(self, code: int, reason: str) -> None:
         # Tells both why it ends. The client hears it only between two frames, and if it listens.
@@ -163,7 +180,7 @@ class _Flow:
                 self.ended.set()
         elif sink is not None and not sink.is_closing():
             sink.write(data)
-            if self._sink.writing_paused and self._waiting is None:
+            if self._sink.writing_paused:
                 self._pause()
         return False, b""
 
@@ -184,8 +201,11 @@ class _Flow:
 
     def _pause(self) -> None:
         source = self._source.transport
-        if source is not None and not source.is_closing():
-            source.pause_reading()
+        if source is None or source.is_closing():
+            return
+        # Again, if it has to be: aiohttp reads on by itself after what came before the 101.
+        source.pause_reading()
+        if self._waiting is None:
             self._waiting = self._loop.create_task(self._resume(source))
 
     async def _resume(self, source: asyncio.Transport) -> None:

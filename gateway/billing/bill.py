@@ -60,8 +60,6 @@ class Bill:
     """What is held; None if nothing is, since the request is only counted."""
     is_short = False
     """Whether the answer has got beyond what is held for it."""
-    # Whether it is for a websocket that the upstream has opened.
-    is_open = False
 
     # Output tokens that the hold covers, and the bytes that these may have.
     _covered = sys.maxsize
@@ -69,7 +67,7 @@ class Bill:
     # Bytes of output that were passed on under the hold.
     _paid = 0
     _is_cut = False
-    _sent = False
+    _sent = _is_open = False
     _closed = False
     # Of the upstream's answer: its status, 0 before it; its type and coding; and whether it ended.
     _status = 0
@@ -111,6 +109,10 @@ class Bill:
         self._status = status
         self._kind = headers.get(hdrs.CONTENT_TYPE, "")
         self._coding = headers.get(hdrs.CONTENT_ENCODING, "")
+
+    def note_opened(self) -> None:
+        """Notes that the upstream has opened a websocket, of which nothing else is noted or read."""
+        self._is_open = True
 
     def waits_for_whole(self, headers: CIMultiDictProxy[str]) -> bool:
         """Returns whether the answer is passed on once it is whole, with its cost in its head."""
@@ -257,10 +259,7 @@ class Bill:
         self._counters.charge(cost.nano_credits, estimated=cost.estimated)
         if self.spending is not None:
             self.spending.charge(
-                cost.nano_credits,
-                counts=cost.counts,
-                status=self._status,
-                estimated=cost.estimated,
+                cost.nano_credits, counts=cost.counts, status=self._status, estimated=cost.estimated
             )
 
     def _cost(self) -> Cost | None:
@@ -292,7 +291,7 @@ class Bill:
 
     def _was_served(self) -> bool:
         if self._status:
-            return self.is_open or self._status in _SERVED
+            return self._is_open or self._status in _SERVED
         if isinstance(self.body, RequestBody):
             # Nobody can answer a request that did not arrive whole.
             return self._sent and self.body.complete

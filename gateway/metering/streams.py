@@ -16,6 +16,7 @@ from keyauthority.pricing.meter import Meter
 _BYTE_ORDER_MARK: Final = b"\xef\xbb\xbf"
 _NO_CHOICES: Final = b'"choices":[]'
 _END: Final = b"data: [DONE]\n\n"
+_LAST: Final = b"}\n\n" + _END
 
 
 class EventReader(AnswerReader):
@@ -80,7 +81,8 @@ class EventReader(AnswerReader):
         if sample is not None and (read := sample.read(chunk)) is not None:
             self.text_bytes += read[0]
             return read[1]
-        if chunk.endswith(_END) and chunk.endswith(b"\n\n", 0, -len(_END)) and b"\r" not in chunk:
+        # One event and the end: what is before that has neither, so there is no second round.
+        if 0 < chunk.find(_LAST) == len(chunk) - len(_LAST) and b"\r" not in chunk:
             return self._read_last(chunk)
         # Most others are one event.
         if 0 <= chunk.find(b"\n\n") == len(chunk) - 2 <= self._largest and b"\r" not in chunk:

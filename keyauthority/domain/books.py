@@ -84,17 +84,13 @@ class Posting:
 Work: TypeAlias = Callable[[Change], Awaitable[Result]]
 """What happens to the books in one transaction. An exception rolls all of it back."""
 
-
 Postings: TypeAlias = Callable[[Posting], Awaitable[Result]]
 """What verifiers spend, brought in one transaction."""
 
 POSTS: Final = 4
-"""How many postings are in the books at once, in one process. The others wait outside: a revocation
-must not wait for a queue of them, for the one connection to SQLite or one of those to PostgreSQL.
-"""
+"""How many postings are in the books at once, in one process: a revocation must not wait for many."""
 POSTS_IN_FORCE: Final = 2
 """The same of those that wait until they are in force: whoever brings them delays no verifier."""
-
 
 TOGETHER: Final = 64
 """How many records the changes of one transaction are about at most, unless it is one change."""
@@ -135,10 +131,11 @@ class Books:
             self._make,
             size=lambda call: call.size,
             most=TOGETHER,
-            # Two batches would only wait for one another's locks, and commit twice.
+            # Two would often wait for one another, and commit twice. What waits for long goes beside.
             at_once=1,
             beside=store.changes_at_once - 1,
         )
+        self._one_by_one = store.changes_at_once == 1
         self._posts = asyncio.Semaphore(POSTS)
         self._posts_in_force = asyncio.Semaphore(POSTS_IN_FORCE)
 
@@ -211,9 +208,12 @@ class Books:
         for call in calls:
             if outcomes and self._now() >= end:
                 break
-            # What is alone needs no savepoint: its failure rolls back the transaction.
-            run = self._run_beside_others if len(calls) > 1 else self._run_alone
+            # In a savepoint it waits for no lock for long. What keeps nobody waiting needs none.
+            alone = len(calls) == 1 and (self._one_by_one or call.size > TOGETHER)
+            run = self._run_alone if alone else self._run_beside_others
             outcomes.append(await run(tx, call))
+        if len(calls) == 1 and isinstance(outcomes[0], Exception) and not is_outage(outcomes[0]):
+            raise outcomes[0]
         revisions = iter(await self._finish(tx, [run for run in outcomes if isinstance(run, _Run)]))
         return [
             _Made(outcome.result, next(revisions)) if isinstance(outcome, _Run) else outcome

@@ -28,14 +28,14 @@ SHORTEST: Final = 0.002
 """The same, at least."""
 
 REST: Final = 4
-"""How many times as long as a look the pause after it is: looks take a fifth of the time at most."""
+"""How many times as long as a quick look the pause after it is."""
 
 
 def pause_after(look: float) -> float:
     """Returns for how many seconds to pause after a look that took *look* seconds.
 
-    Where looks are quick, acknowledgements to other processes are seen soon; where much is under way,
-    looks don't add to it.
+    Where looks are quick, acknowledgements to other processes are seen soon. Slow ones are as many as
+    `POLL` allows.
     """
     return min(max(REST * look, SHORTEST), POLL)
 
@@ -166,6 +166,8 @@ class SessionFence:
                     log.exception("sessions_unknown")
                 if self.closing:
                     self._give_up(waiting, error)
+                # One that fails may fail at once.
+                began -= POLL
             with suppress(TimeoutError):
                 async with asyncio.timeout(self._pause_after(loop.time() - began)):
                     await self._due.wait()

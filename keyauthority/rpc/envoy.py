@@ -53,7 +53,8 @@ def read(request: Any) -> Question | Refusal:
     names = [*http.headers, *(field.key for field in listed)]
     if "opentoken" in "".join(names).lower() and any(map(is_lookalike, names)):
         return Refusal.BAD_REQUEST
-    if holds_secret(http.path):
+    path, _ = split_target(http.path)
+    if holds_secret(http.path) or not is_unambiguous(path):
         return Refusal.BAD_REQUEST
     presented = [_text(field) for field in listed if field.key == _AUTHORIZATION]
     if _AUTHORIZATION in http.headers:
@@ -63,7 +64,7 @@ def read(request: Any) -> Question | Refusal:
         return Refusal.MISSING_AUTH
     if len(secret) > SECRET_BYTES:
         return Refusal.INVALID_KEY
-    return Question(secret, http.method, split_target(http.path)[0])
+    return Question(secret, http.method, path)
 
 
 def _text(field: Any) -> str:
@@ -84,8 +85,6 @@ def answer(
     # A key without scopes has full access.
     if key.scopes and rules is not None:
         method, path = question.method, question.path
-        if not is_unambiguous(path):
-            return DENIED[Refusal.BAD_REQUEST]
         if not rules.allow(key.scopes, method, path):
             refusal = Refusal.INSUFFICIENT_SCOPE
             return _denied(refusal, refusal.detailed(rules.missing(method, path)))

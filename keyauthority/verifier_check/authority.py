@@ -68,12 +68,16 @@ class Cast:
 
     def key_of(self, secret: str) -> VerifiedKey:
         """Returns the key of a presented *secret*; one without an id if it is none of the script's."""
-        name = self._names.get(secret)
-        if name is None:
+        name = self.name_of(secret)
+        if name not in SECRETS:
             return VerifiedKey()
         held = SECRETS[name]
         key_id, workspace_id = self.ids[held.key], self.ids[held.workspace]
         return VerifiedKey(id=key_id, workspace_id=workspace_id, name=name)
+
+    def name_of(self, secret: str) -> str:
+        """Returns the name of a presented *secret*; empty if it is none of the script's."""
+        return self._names.get(secret, "")
 
     def _mint(self, key: str) -> str:
         return secrets.mint(self.ids[key]).reveal()
@@ -174,9 +178,10 @@ class ScriptedAuthority(VerificationServiceServicer):
 
     def _verification(self, secret: str, reply: Reply) -> VerifyResponse:
         key = self.cast.key_of(secret)
+        verdict = reply.verdicts.get(self.cast.name_of(secret), reply.verdict)
         return VerifyResponse(
-            verdict=Verdict.Value(f"VERDICT_{reply.verdict}"),
-            key=None if reply.verdict == "UNKNOWN" else key,
+            verdict=Verdict.Value(f"VERDICT_{verdict}"),
+            key=None if verdict == "UNKNOWN" else key,
             epoch=reply.epoch,
             revision=reply.revision,
             cache_for=_duration(reply.cache_for),

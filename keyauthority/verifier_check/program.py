@@ -7,7 +7,7 @@ import json
 import os
 import signal
 from collections.abc import AsyncIterator, Mapping, Sequence
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 from typing import Final
 
 from keyauthority.verifier_check.news import News
@@ -48,8 +48,9 @@ class ChildProgram:
         self._signal(signal.SIGCONT)
 
     def kill(self) -> None:
-        """Ends the program, and all that it started."""
+        """Ends the program, and all that it started. One of another user is told to end."""
         self._signal(signal.SIGKILL)
+        self.close()
 
     async def listen(self) -> None:
         """Reads the answers until the program has ended."""
@@ -69,9 +70,13 @@ class ChildProgram:
     def _hear(self, text: bytes) -> None:
         try:
             answer = json.loads(text)
-            self.answers[int(answer["id"])] = str(answer["verdict"])
+            question, verdict = int(answer["id"]), str(answer["verdict"])
         except (ValueError, TypeError, KeyError):
             self.fault = 'writes a line that is not {"id": …, "verdict": …}'
+            return
+        if question in self.answers:
+            self.fault = f"answers question {question} twice"
+        self.answers.setdefault(question, verdict)
 
     def _write(self, text: str) -> None:
         if self._process.stdin is not None and not self._process.stdin.is_closing():
@@ -79,8 +84,13 @@ class ChildProgram:
 
     def _signal(self, number: signal.Signals) -> None:
         # It leads a process group of its own.
-        with suppress(ProcessLookupError):
+        try:
             os.killpg(self._process.pid, number)
+        except ProcessLookupError:
+            pass
+        except PermissionError:
+            # It became another user's (sudo). Some systems say so of processes that have ended, too.
+            self.fault = self.fault or f"can't be sent {number.name}: it is another user's"
 
 
 @asynccontextmanager

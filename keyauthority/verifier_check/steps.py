@@ -6,7 +6,7 @@ Times are seconds. `docs/sync-protocol.md` explains each step to those who read 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import Any, Final, NamedTuple, TypeAlias
 
 
@@ -75,13 +75,17 @@ class Call:
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """The authority answers that call."""
+    """The authority answers that call.
+
+    *verdicts* are those of secrets that it names; the verdict on each other secret of the call is *verdict*.
+    """
 
     verdict: str
     epoch: int
     revision: int
     cache_for: float = 60.0
     key_revoked: bool = False
+    verdicts: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

@@ -79,6 +79,7 @@ class Parts:
     calls_type: type[Calls[Any]] = Calls
     following_type: type[Following] = Following
     asking_type: type[Asking] = Asking
+    verdicts_type: type[VerdictCalls] = VerdictCalls
 
 
 class SimulatedProgram:
@@ -96,7 +97,7 @@ class SimulatedProgram:
         stub: Any = VerificationServiceStub(channel)
         self._cache: CoherentCache[Verification] = parts.cache_type(100)
         self._asking = parts.asking_type(
-            VerdictCalls(stub, METADATA, self._cache, now, 5.0),
+            parts.verdicts_type(stub, METADATA, self._cache, now, 5.0),
             self._cache,
             Accepted(self._cache.entries, 100),
             self._spawn,

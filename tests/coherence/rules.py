@@ -34,12 +34,15 @@ BRIEF: Final = (Sync(), Grant(1, 5, SHORT, reset=True), Sync())
 
 OUTAGE: Final = RefuseCall("UNAVAILABLE", "STORE_UNAVAILABLE")
 
+EACH: Final = Reply("UNKNOWN", 1, 5, verdicts={"a1": "VALID", "b": "DISABLED", "a2": "REVOKED"})
+
 
 def answered(
-    question: int, secret: str, verdict: str = "VALID", revision: int = 5
+    question: int, secret: str, verdict: str = "VALID", revision: int = 5, epoch: int = 1
 ) -> tuple[Step, ...]:
     """The secret is asked about, and the verdict is given."""
-    return Ask(question, secret), Call(secret), Reply(verdict, 1, revision), Answer(question)
+    reply = Reply(verdict, epoch, revision)
+    return Ask(question, secret), Call(secret), reply, Answer(question)
 
 
 def cached(question: int, secret: str) -> tuple[Step, ...]:
@@ -72,6 +75,34 @@ RULES: Final = (
         "a-lease-ends",
         "When the lease is over nothing is answered from the cache, however short the outage.",
         (*BRIEF, *answered(1, "a1"), Pass(OVER), *unanswered(2, "a1")),
+    ),
+    Vector(
+        "a-failed-sync-prolongs-no-lease",
+        "A lease ends when it would have ended without the errors of Sync, too.",
+        (
+            *BRIEF,
+            *answered(1, "a1"),
+            RefuseSync("UNAVAILABLE", "STORE_UNAVAILABLE"),
+            Sync(),
+            Pass(OVER),
+            *unanswered(2, "a1"),
+        ),
+    ),
+    Vector(
+        "a-refused-credential-ends-the-lease",
+        "PERMISSION_DENIED and UNAUTHENTICATED to Sync end the lease at once, until the next grant.",
+        (
+            *FIRST,
+            *answered(1, "a1"),
+            RefuseSync("PERMISSION_DENIED", "ROLE_MISSING"),
+            Sync(),
+            *unanswered(2, "a1"),
+            Grant(1, 5, 60.0),
+            Sync(),
+            RefuseSync("UNAUTHENTICATED", "CREDENTIAL_INVALID"),
+            Sync(),
+            *unanswered(3, "a1"),
+        ),
     ),
     Vector(
         "a-lease-runs-from-its-sending",
@@ -190,6 +221,31 @@ RULES: Final = (
         ),
     ),
     Vector(
+        "a-new-epoch-ends-the-lease",
+        "A reply of a newer epoch ends the lease that was in force, also if it grants none itself.",
+        (
+            *FIRST,
+            Grant(2, 3, 0.0),
+            Sync(),
+            *answered(1, "a1", "VALID", 3, epoch=2),
+            *unanswered(2, "a1"),
+        ),
+    ),
+    Vector(
+        "no-grant-of-an-older-epoch",
+        "A reply to Sync of an older epoch is not applied, drops all verdicts but REVOKED, and ends the lease.",
+        (
+            *FIRST,
+            Grant(2, 3, 60.0),
+            Sync(),
+            *answered(1, "a1", "VALID", 3, epoch=2),
+            Grant(1, 9, 60.0),
+            Sync(),
+            *answered(2, "a1", "VALID", 3, epoch=2),
+            *unanswered(3, "a1"),
+        ),
+    ),
+    Vector(
         "revoked-is-final",
         "REVOKED outlives resets, epochs and leases, and no later verdict replaces it.",
         (
@@ -261,6 +317,39 @@ RULES: Final = (
         ),
     ),
     Vector(
+        "no-answer-from-before-a-new-epoch",
+        "A call that was under way when a new epoch began is made again, whatever its answer is of.",
+        (
+            *FIRST,
+            Ask(1, "a1"),
+            Call("a1"),
+            Grant(2, 3, 60.0),
+            Sync(),
+            Reply("VALID", 2, 3),
+            Call("a1"),
+            Reply("REVOKED", 2, 3),
+            Answer(1),
+        ),
+    ),
+    Vector(
+        "each-secret-has-its-own-verdict",
+        "Of secrets that are asked about together, each gets the verdict on itself.",
+        (
+            *FIRST,
+            Freeze(),
+            Ask(1, "a1"),
+            Ask(2, "b"),
+            Ask(3, "a2"),
+            Thaw(),
+            Answer(1, otherwise=EACH),
+            Answer(2, otherwise=EACH),
+            Answer(3, otherwise=EACH),
+            *cached(4, "a1"),
+            *cached(5, "b"),
+            *cached(6, "a2"),
+        ),
+    ),
+    Vector(
         "only-the-answer-of-a-later-call",
         "A question takes the verdict of no call that was sent before it came.",
         (
@@ -284,12 +373,28 @@ RULES: Final = (
         (
             *FIRST,
             *answered(1, "a1"),
+            *answered(2, "b"),
             Grant(1, 4, 60.0),
             Sync(),
-            *unanswered(2, "a1"),
+            *answered(3, "a1"),
+            *unanswered(4, "a1"),
             Grant(1, 9, 60.0),
             Sync(),
-            *answered(3, "a1", "REVOKED", 9),
+            *answered(5, "b", "REVOKED", 9),
+        ),
+    ),
+    Vector(
+        "a-verdict-is-heard-of-too",
+        "A head below the revision of a verdict is an alarm as well, if the Sync was sent after the verdict came.",
+        (
+            *FIRST,
+            *answered(1, "a1", "VALID", 8),
+            Grant(1, 6, 60.0),
+            Sync(),
+            Grant(1, 7, 60.0),
+            Sync(),
+            *answered(2, "a1", "VALID", 8),
+            *unanswered(3, "a1"),
         ),
     ),
     Vector(

@@ -296,17 +296,30 @@ async def test_a_scope_allows_methods_of_paths_wherever_they_are(
     assert answer.status == status
 
 
-@pytest.mark.parametrize("path", ["/v1/x/../images", "/v1/x%2f..%2fimages", "//v1/images"])
+@pytest.mark.parametrize("scopes", [(), ("images", "files")], ids=["full", "scoped"])
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/v1/x/../images",
+        "/v1/x%2f..%2fimages",
+        "//v1/images",
+        "/v1/%zz/../../admin",
+        "/v1/..;/admin",
+        "/v1/..%5cadmin",
+        "/admin%2f..%2fv1/images",
+    ],
+)
 async def test_an_ambiguous_path_is_not_judged(
-    start_gateway: StartGateway, authority: RecordingAuthority, path: str
+    start_gateway: StartGateway, authority: RecordingAuthority, path: str, scopes: tuple[str, ...]
 ) -> None:
-    """Proxy and upstream might read it in two ways."""
+    """Proxy and upstream might read it in two ways, whatever the key may do; however it is named."""
     port = await start_gateway(scope_rules=RULES)
-    scoped = authority.issue(valid_reply("images", "files"))
+    secret = authority.issue(valid_reply(*scopes))
 
-    answer = await ask(port, scoped, f"X-Original-URI: {path}", "X-Original-Method: GET")
-
-    check_envelope(answer, Refusal.BAD_REQUEST)
+    for name in ("Original", "Forwarded"):
+        answer = await ask(port, secret, f"X-{name}-URI: {path}?x=1", f"X-{name}-Method: GET")
+        check_envelope(answer, Refusal.BAD_REQUEST)
+    check_envelope(await ask(port, secret, target=f"/authz{path}"), Refusal.BAD_REQUEST)
 
 
 async def test_a_proxys_clients_do_not_brake_each_other(

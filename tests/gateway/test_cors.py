@@ -186,3 +186,20 @@ def test_what_no_browser_sends_is_no_origin(text: str) -> None:
     """It would match nothing, and somebody would wonder why."""
     with pytest.raises(ValueError, match="no origin as browsers send it"):
         parse_origin(text)
+
+
+@pytest.mark.parametrize("target", ["/authz", "/authz/v1/x", "/healthz", "/readyz"])
+async def test_pages_read_nothing_but_the_api(port: int, target: str) -> None:
+    """Probes and the questions of proxies are no business of theirs."""
+    answer = await ask(port, ORIGIN, target=target)
+
+    assert (said(answer), answer.header("vary")) == ({}, [])
+
+
+async def test_a_preflight_whose_body_is_not_invited_ends_the_connection(port: int) -> None:
+    """What follows may be that body or the next request."""
+    raw = head(ORIGIN, *PREFLIGHT, "Expect: 100-continue", "Content-Length: 6", method="OPTIONS")
+
+    answer = parse(await exchange(port, raw.replace(b"Connection: close\r\n", b"")))
+
+    assert (answer.status, answer.header("connection")) == (204, ["close"])

@@ -158,6 +158,28 @@ async def test_a_response_breaks_off_when_all_connections_end(connect: Connect) 
                 await answer.content.readany()
 
 
+async def test_a_trailer_is_no_larger_than_a_head(connect: Connect) -> None:
+    """Its fields are many and large, and each alone might be: the connection ends before all are here."""
+    passed = asyncio.Event()
+
+    async def end_at_length(peer: Peer) -> None:
+        await peer.request()
+        peer.writer.write(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nok\r\n0\r\n")
+        for number in range(20):
+            peer.writer.write(b"X-%d: " % number + b"y" * 500_000 + b"\r\n")
+            await peer.writer.drain()
+        peer.writer.write(b"\r\n")
+        await peer.writer.drain()
+        passed.set()
+
+    async with serving(end_at_length) as raw:
+        answer = await send(connect(f"http://127.0.0.1:{raw.port}"), "GET")
+        with pytest.raises(ClientPayloadError):
+            await answer.content.read()
+        await raw.peers[0].closed()
+    assert not passed.is_set()
+
+
 async def test_a_trailer_gets_into_no_other_response(connect: Connect) -> None:
     """Aiohttp's parser would add its last field to the next one."""
     first = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n0\r\nX-Secret: a\r\n\r\n"

@@ -9,10 +9,12 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
+import grpc
 import pytest
 from aiohttp import (
+    AddrInfoType,
     ClientSession,
     ClientWebSocketResponse,
     WSMessage,
@@ -36,6 +38,7 @@ from tests.gateway.parts import (
     settings_of,
     valid_reply,
 )
+from tests.gateway.peers import Peer, serving
 from tests.gateway.test_cache import cached
 from tests.gateway.test_table import check_envelope
 from tests.rpc.parts import eventually
@@ -47,6 +50,11 @@ HANDSHAKE = (
     "Sec-WebSocket-Version: 13",
     "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==",
 )
+OPENED = (
+    b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+    b"Sec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\n\r\n"
+)
+"""The upstream's answer to that."""
 Talk = Callable[[web.WebSocketResponse], Awaitable[None]]
 
 
@@ -267,6 +275,42 @@ async def test_an_expired_key_ends_it(
         assert await ended(socket) == (1008, "expired_key")
 
 
+async def test_without_a_verdict_it_ends_for_now(
+    http: ClientSession, start_gateway: StartGateway, authority: RecordingAuthority,
+    upstream: FakeUpstream,
+) -> None:  # fmt: skip
+    """The client may come again, unlike one whose key is bad."""
+    Realtime(upstream)
+    port = await start_gateway(websockets=True, cache=True, on_revoke="cut", doubt_timeout=0.3)
+    secret = authority.issue()
+    await cached(port, authority, secret)
+
+    async def fail(context: grpc.aio.ServicerContext[Any, Any]) -> None:
+        await context.abort(grpc.StatusCode.UNAVAILABLE, "no")
+
+    async with opened(http, port, secret) as socket:
+        authority.misbehave = fail
+        await authority.change("key_1")
+
+        assert await ended(socket) == (1013, "verification_unavailable")
+
+
+async def test_an_expiry_that_is_set_later_ends_it(
+    http: ClientSession, port: int, authority: RecordingAuthority, upstream: FakeUpstream
+) -> None:
+    """As when a key is rotated, and its old secret holds for a while."""
+    Realtime(upstream)
+    secret = authority.issue()
+    await cached(port, authority, secret)
+    async with opened(http, port, secret) as socket:
+        end = datetime.now(UTC) + timedelta(seconds=0.3)
+        authority.answers[secret].key.expire_time.FromDatetime(end)
+        await authority.change("key_1")
+
+        assert await ended(socket) == (1008, "expired_key")
+    assert datetime.now(UTC) >= end
+
+
 @pytest.mark.parametrize("time", ["idle_timeout", "websocket_lifetime"])
 async def test_it_ends_when_its_time_is_over(
     http: ClientSession,
@@ -365,6 +409,47 @@ async def test_an_end_that_does_not_read_is_not_read_for(
     writer.close()
 
 
+async def test_what_comes_before_the_answer_leaves_reading_in_hand(
+    start_gateway: StartGateway, authority: RecordingAuthority, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A client that sends at once, to an upstream that opens late and does not read, has to wait."""
+    early, most = b"\x82\x7f" + (2**40).to_bytes(8, "big") + bytes(400 * 1024), 32 * 1024 * 1024
+
+    over = asyncio.Event()
+
+    def small(address: AddrInfoType) -> socket.socket:
+        connecting = socket.socket(*address[:3])
+        # Else the system takes what came early, and nothing waits in the gateway.
+        connecting.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 16 * 1024)
+        return connecting
+
+    async def open_late(peer: Peer) -> None:
+        peer.writer.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        await peer.request()
+        cast(asyncio.Transport, peer.writer.transport).pause_reading()
+        await asyncio.sleep(0.1)
+        peer.writer.write(OPENED)
+        await over.wait()
+
+    monkeypatch.setattr("gateway.pool._small_window", small)
+    async with serving(open_late) as upstream:
+        port = await start_gateway(websockets=True, upstream=f"http://127.0.0.1:{upstream.port}")
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        writer.write(upgrade(f"Authorization: Bearer {authority.issue()}") + early)
+        async with asyncio.timeout(SOON):
+            await reader.readuntil(b"\r\n\r\n")
+        sent, piece = 0, bytes(256 * 1024)
+        with suppress(TimeoutError):
+            while sent < most:
+                writer.write(piece)
+                async with asyncio.timeout(0.5):
+                    await writer.drain()
+                sent += len(piece)
+        writer.transport.abort()
+        over.set()
+    assert sent < most
+
+
 @pytest.mark.parametrize("drop", ["Sec-WebSocket-Key", "Sec-WebSocket-Version", "Connection"])
 async def test_half_a_handshake_is_refused(
     port: int, authority: RecordingAuthority, upstream: FakeUpstream, drop: str
@@ -433,6 +518,12 @@ async def test_an_upstream_that_wants_none_is_heard(
     async def refuse(_: web.BaseRequest) -> web.StreamResponse:
         return web.json_response({"error": "no"}, status=404)
 
+    async def unconnected(request: web.BaseRequest) -> web.StreamResponse:
+        assert request.transport is not None
+        request.transport.write(OPENED.replace(b"Connection: Upgrade\r\n", b""))
+        await asyncio.sleep(60)
+        raise AssertionError
+
     async def mistake(request: web.BaseRequest) -> web.StreamResponse:
         fields = {"Upgrade": "websocket", "Connection": "Upgrade", "Sec-WebSocket-Accept": "x"}
         return web.Response(status=101, headers=fields)
@@ -441,9 +532,12 @@ async def test_an_upstream_that_wants_none_is_heard(
     answered = parse(await exchange(port, raw))
     upstream.respond = mistake
     mistaken = parse(await exchange(port, raw))
+    upstream.respond = unconnected
+    half = parse(await exchange(port, raw))
 
     assert (answered.status, json.loads(answered.body)) == (404, {"error": "no"})
     check_envelope(mistaken, Refusal.UPSTREAM_UNAVAILABLE)
+    check_envelope(half, Refusal.UPSTREAM_UNAVAILABLE)
 
 
 async def test_a_page_sends_its_key_in_a_subprotocol(

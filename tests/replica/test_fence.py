@@ -177,7 +177,7 @@ async def test_a_lease_that_is_over_is_told_though_its_session_is_gone(
     ("look", "pause"),
     [
         pytest.param(0.0001, 0.002, id="quick"),
-        pytest.param(0.002, 0.008, id="takes a fifth of the time"),
+        pytest.param(0.002, 0.008, id="longer"),
         pytest.param(0.5, 0.01, id="slow"),
     ],
 )

@@ -21,6 +21,7 @@ from keyauthority.domain.issuing import Issuing, NewKey
 from keyauthority.domain.keys import KeySettings
 from keyauthority.domain.last_used import LastUsed
 from keyauthority.domain.managing_peppers import ManagingPeppers
+from keyauthority.domain.managing_workspaces import ManagingWorkspaces
 from keyauthority.domain.ports import Store
 from keyauthority.domain.replays import Retry
 from keyauthority.domain.repositories import Transaction
@@ -30,6 +31,7 @@ from keyauthority.storage import bootstrap
 from keyauthority.storage.postgres import open_postgres
 from keyauthority.storage.postgres.statements import number_of
 from tests.conformance.records import START, UndoError, a_caller, a_key, a_pepper, a_workspace
+from tests.domain.parts import an_actor
 from tests.postgres import name_of, new_database, run_sql
 from tests.transactions import changing, reading
 
@@ -210,6 +212,28 @@ async def test_keys_revoked_together_in_any_order(one: Store, two: Store) -> Non
 
     keys = (await one.snapshot(key_ids)).keys
     assert {key.version for key in keys.values()} == {41}
+
+
+async def test_who_waits_for_long_holds_up_nobody_else(one: Store, two: Store) -> None:
+    """A change alone that waits for another process's goes beside those that come after it."""
+    books = Books(one, Unfenced())
+    waits: asyncio.Task[Any]
+    async with changing(two) as tx:
+        await tx.workspaces.to_change("ws_1")
+        suspending = ManagingWorkspaces(books).update(
+            an_actor(), "ws_1", name=None, suspended=True, etag=""
+        )
+        waits = asyncio.create_task(suspending)
+        await asyncio.sleep(0.01)
+        await asyncio.wait_for(books.change(an_actor(), pause_another), 2)
+        assert not waits.done()
+
+    suspended, _ = await waits
+    assert suspended.suspended
+
+
+async def pause_another(change: Change) -> None:
+    change.alters("key_1", "ws_2", Fact(Action.KEY_PAUSED))
 
 
 async def keyring_in(directory: Path, store: Store) -> FileKeyring:

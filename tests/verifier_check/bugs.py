@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, Final
 
@@ -11,6 +11,7 @@ from benchmarks.scaling.virtual import now
 from keyauthority.client.asking import Asking, Waiter
 from keyauthority.client.following import Following
 from keyauthority.client.lines import Question
+from keyauthority.client.verdict_calls import VerdictCalls
 from keyauthority.client.verification import Verification
 from keyauthority.coherence.cache import Ask, CoherentCache, SyncCall
 from keyauthority.domain.sessions import Head
@@ -130,6 +131,60 @@ class _ForeignAlways(Cache):
         return self.epoch > 0
 
 
+class _Prolongs(Following):
+    def _failed(self, call: SyncCall, error: Any) -> None:
+        super()._failed(call, error)
+        self._cache.lease_until = now() + 60.0
+
+
+class _LosesNoLease(Cache):
+    def lose_lease(self) -> None:
+        pass
+
+
+class _OldLeaseSurvives(Cache):
+    def apply(self, *args: Any, **more: Any) -> bool:
+        before = self.lease_until
+        applied = super().apply(*args, **more)
+        if applied:
+            self.lease_until = max(self.lease_until, before)
+        return applied
+
+
+class _OlderEpochs(Cache):
+    def _went_back(self, call: SyncCall, head: Head) -> bool:
+        return head.epoch == self.epoch and super()._went_back(call, head)
+
+
+class _AppliedOnly(Cache):
+    def _went_back(self, call: SyncCall, head: Head) -> bool:
+        return super()._went_back(replace(call, seen=0), head)
+
+
+class _AskedInAnyEpoch(Cache):
+    def stands(self, ask: Ask, head: Head) -> bool:
+        return super().stands(replace(ask, epoch=self.epoch), head)
+
+
+class _FirstOfBatch(VerdictCalls):
+    async def _replies(self, presented: Sequence[str], ask: Ask, seconds: float) -> Any:
+        replies = await super()._replies(presented, ask, seconds)
+        return [replies[0]] * len(replies)
+
+
+class _LateAcknowledgement(Following):
+    def _rest(self, call: SyncCall) -> float:
+        return 3.0
+
+
+class _KeepsFirstSession(Cache):
+    first = ""
+
+    def apply(self, call: SyncCall, session_id: str, *rest: Any, **more: Any) -> bool:
+        self.first = self.first or session_id
+        return super().apply(call, self.first, *rest, **more)
+
+
 BUGS: Final[Mapping[str, tuple[Parts, str]]] = {
     "does not set fresh": (
         Parts(cache_type=answers.NotFresh.cache_type),
@@ -144,6 +199,14 @@ BUGS: Final[Mapping[str, tuple[Parts, str]]] = {
     "answers after the lease": (
         Parts(cache_type=fences.NoLeaseCheck.cache_type),
         "a-lease-ends",
+    ),
+    "prolongs the lease by an error": (
+        Parts(following_type=_Prolongs),
+        "a-failed-sync-prolongs-no-lease",
+    ),
+    "keeps the lease with a refused credential": (
+        Parts(cache_type=_LosesNoLease),
+        "a-refused-credential-ends-the-lease",
     ),
     "counts the lease from the receipt": (
         Parts(cache_type=_LeaseFromReceipt),
@@ -164,6 +227,10 @@ BUGS: Final[Mapping[str, tuple[Parts, str]]] = {
     ),
     "acknowledges nothing": (
         Parts(cache_type=_ClaimsNothing),
+        "what-changed-is-dropped-and-acknowledged",
+    ),
+    "acknowledges late": (
+        Parts(following_type=_LateAcknowledgement),
         "what-changed-is-dropped-and-acknowledged",
     ),
     "sends one Sync": (
@@ -187,6 +254,15 @@ BUGS: Final[Mapping[str, tuple[Parts, str]]] = {
         Parts(cache_type=restarts.KeepsEntries.cache_type),
         "a-new-epoch-drops-everything",
     ),
+    "keeps the lease at a new epoch": (
+        Parts(cache_type=_OldLeaseSurvives),
+        "a-new-epoch-ends-the-lease",
+    ),
+    "loses no lease at a new epoch": (
+        Parts(cache_type=_LosesNoLease),
+        "a-new-epoch-ends-the-lease",
+    ),
+    "applies an older epoch": (Parts(cache_type=_OlderEpochs), "no-grant-of-an-older-epoch"),
     "forgets REVOKED": (Parts(cache_type=answers.FinalDropped.cache_type), "revoked-is-final"),
     "replaces REVOKED": (Parts(cache_type=answers.FinalNeedsLease.cache_type), "revoked-is-final"),
     "keeps the other secrets of a revoked key": (
@@ -213,6 +289,14 @@ BUGS: Final[Mapping[str, tuple[Parts, str]]] = {
         Parts(cache_type=answers.EpochOfVerify.cache_type),
         "no-answer-of-another-epoch",
     ),
+    "takes an answer from before a new epoch": (
+        Parts(cache_type=_AskedInAnyEpoch),
+        "no-answer-from-before-a-new-epoch",
+    ),
+    "takes the first verdict of a call for all": (
+        Parts(verdicts_type=_FirstOfBatch),
+        "each-secret-has-its-own-verdict",
+    ),
     "takes the verdict of an earlier call": (
         Parts(calls_type=answers.LateJoiner.calls_type),
         "only-the-answer-of-a-later-call",
@@ -221,12 +305,24 @@ BUGS: Final[Mapping[str, tuple[Parts, str]]] = {
         Parts(cache_type=restarts.KeepsAtAlarm.cache_type),
         "books-that-went-back-are-an-alarm",
     ),
+    "keeps the lease at an alarm": (
+        Parts(cache_type=_LosesNoLease),
+        "books-that-went-back-are-an-alarm",
+    ),
+    "compares with what is applied alone": (
+        Parts(cache_type=_AppliedOnly),
+        "a-verdict-is-heard-of-too",
+    ),
     "takes an answer from before an alarm": (
         Parts(cache_type=restarts.AskedBeforeAlarm.cache_type),
         "no-answer-from-before-an-alarm",
     ),
     "goes on with a session that is over": (
         Parts(cache_type=_KeepsSession),
+        "a-lost-session-is-joined-anew",
+    ),
+    "keeps its first session": (
+        Parts(cache_type=_KeepsFirstSession),
         "a-lost-session-is-joined-anew",
     ),
     "gives up after an error": (Parts(following_type=_GivesUp), "a-failed-sync-is-sent-again"),

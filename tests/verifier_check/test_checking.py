@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 import signal
 import subprocess
 import sys
@@ -20,11 +21,10 @@ from keyauthority.verifier_check.authority import ScriptedAuthority, serving
 from keyauthority.verifier_check.checking import NOT_CHECKED, broken, check, check_rule
 from keyauthority.verifier_check.driving import Driver
 from keyauthority.verifier_check.news import News
-from keyauthority.verifier_check.steps import Freeze, Vector
+from keyauthority.verifier_check.steps import Vector
 from tests.e2e.processes import eventually
 
 VECTORS = {vector.rule: vector for vector in vectors.load()}
-IN_PROCESS = [vector for vector in VECTORS.values() if Freeze() not in vector.steps]
 PROGRAM = (sys.executable, "-m", "tests.verifier_check.program")
 TOKEN = "optk-svc-" + "t" * 30
 
@@ -40,17 +40,24 @@ class Here:
         self._verifier = verifier
         self._news = news
         self._tasks: set[asyncio.Task[None]] = set()
+        self._frozen: list[tuple[int, str]] | None = None
 
     def ask(self, question: int, secret: str) -> None:
-        self._tasks.add(asyncio.create_task(self._answer(question, secret)))
+        if self._frozen is None:
+            self._tasks.add(asyncio.create_task(self._answer(question, secret)))
+        else:
+            self._frozen.append((question, secret))
 
     def close(self) -> None:
         self._tasks.add(asyncio.create_task(self._end()))
 
     def freeze(self) -> None:
-        raise NotImplementedError
+        self._frozen = []
 
-    thaw = freeze
+    def thaw(self) -> None:
+        waiting, self._frozen = self._frozen or [], None
+        for question in waiting:
+            self.ask(*question)
 
     async def _answer(self, question: int, secret: str) -> None:
         try:
@@ -77,9 +84,9 @@ async def checked_here(vector: Vector) -> str:
 
 async def test_the_shipped_verifier_keeps_the_rules_over_a_socket() -> None:
     """What it does in the simulation it does with real calls in real time."""
-    results = await asyncio.gather(*map(checked_here, IN_PROCESS))
+    results = await asyncio.gather(*map(checked_here, VECTORS.values()))
     # Once more and alone, as the check itself does it: the machine may have been busy.
-    doubtful = [vector for vector, seen in zip(IN_PROCESS, results, strict=True) if seen]
+    doubtful = [vector for vector, seen in zip(VECTORS.values(), results, strict=True) if seen]
     assert [await checked_here(vector) for vector in doubtful] == [""] * len(doubtful), results
 
 
@@ -125,6 +132,10 @@ def test_a_command_that_is_not_there_is_a_wrong_use() -> None:
     [
         ("raise SystemExit(3)", "ends with exit status 3 (step 1)"),
         ("print('hello')", 'writes a line that is not {"id": …, "verdict": …} (step 1)'),
+        (
+            """print('{"id": 1, "verdict": "VALID"}\\n{"id": 1, "verdict": "REVOKED"}')""",
+            "answers question 1 twice (step 1)",
+        ),
         ("print('x' * 10_000)", "writes a line of more than 4096 bytes (step 1)"),
     ],
 )
@@ -132,6 +143,33 @@ async def test_a_program_that_is_none_says_so(does: str, fault: str) -> None:
     """At once, not after the patience for a slow one."""
     outcome = await check_rule((sys.executable, "-c", does), VECTORS["no-lease-no-cache"])
     assert outcome.broken == fault
+
+
+@pytest.mark.parametrize(
+    ("rule", "refused", "broken"),
+    [
+        ("leaves-when-it-ends", signal.SIGKILL, ""),
+        (
+            "each-secret-has-its-own-verdict",
+            signal.SIGSTOP,
+            "can't be sent SIGSTOP: it is another user's (step 9)",
+        ),
+    ],
+)
+async def test_a_program_of_another_user_does_not_hide_the_result(
+    monkeypatch: pytest.MonkeyPatch, rule: str, refused: signal.Signals, broken: str
+) -> None:
+    """A rule that stops the program can't be checked then, and says so."""
+    killpg = os.killpg
+
+    def kill(group: int, number: signal.Signals) -> None:
+        if number is refused:
+            raise PermissionError
+        killpg(group, number)
+
+    monkeypatch.setattr(os, "killpg", kill)
+    outcome = await check_rule(PROGRAM, VECTORS[rule])
+    assert outcome.broken == broken
 
 
 async def test_a_program_that_does_not_join_is_not_waited_for_again_and_again() -> None:

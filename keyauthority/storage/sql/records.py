@@ -40,7 +40,7 @@ class SqlWorkspaces(Repository):
 
     async def to_change(self, workspace_id: str) -> Workspace | None:
         await self._statements.alone(_name(workspace_id))
-        # Versions before 1.1 know this lock alone.
+        # Earlier versions, which may run beside this one during an upgrade, know the row's lock alone.
         query = _LOCKED_BY_ID if self._statements.locking else _BY_ID
         return await self._by_id(query, workspace_id)
 

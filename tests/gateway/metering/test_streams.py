@@ -58,6 +58,15 @@ NULLS = [{**event, "usage": None} for event in (HELLO, WORLD, STOP)]
 WITH_USAGE = stream(*NULLS, ALONE, "[DONE]")
 
 
+@pytest.mark.parametrize("out", [False, True])
+def test_ends_without_number_and_blank_lines_stay_as_they_are(*, out: bool) -> None:
+    """In one piece, which may be of any size, as byte by byte."""
+    end = b"data: [DONE]\n\n"
+    for text in (end * 2000, stream(NULLS[0]) + end * 2000, stream(ALONE) + b"\n" + end):
+        whole, split = read([text], out=out), read([bytes([byte]) for byte in text], out=out)
+        assert whole == split
+
+
 def test_what_asking_brought_is_taken_out_and_nothing_else() -> None:
     result = read([WITH_USAGE], out=True)
     assert result == (PLAIN, Usage(input=9, output=2), 12, True)
