@@ -88,15 +88,17 @@ def test_an_authority_may_start_while_its_books_are_examined(
     stopped: Cli, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The doctor does not take the lock; the books are in use then."""
-    with contextlib.ExitStack() as started:
+    began: list[Path] = []
+    with contextlib.ExitStack() as stack:
 
         def look(path: Path, **_: bool) -> bool:
-            started.enter_context(locked(path))
+            began.append(stack.enter_context(locked(path)))
             return False
 
         monkeypatch.setattr(opening, "is_new", look)
         found = findings(stopped, failing=True)
 
+    assert began == [stopped.data_dir / "keyauthority.db"]
     assert found["database"][0][0] == "ok"
     assert "in use by process" in found["database"][0][1]
 
