@@ -123,7 +123,7 @@ def compared(theirs: datetime, ours: datetime, took: timedelta) -> Finding:
     return warning(
         "clock",
         f"the authority's is {abs(ahead):,.0f} s {way} this machine's, and it judges when keys "
-        "expire: have both set by NTP",
+        "expire, unless the books are in PostgreSQL, whose clock does: have all set by NTP",
     )
 
 

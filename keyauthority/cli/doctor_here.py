@@ -44,7 +44,8 @@ def check_files(settings: Settings, token_file: Path) -> Iterator[Finding]:
         )
         return
     database = [settings.database] if isinstance(settings.database, Path) else []
-    files = [settings.root_token, settings.keyring, *database]
+    tls_key = [settings.tls_key] if settings.tls_key is not None else []
+    files = [settings.root_token, settings.keyring, *database, *tls_key]
     wrong = [*_folders({one.parent for one in files}), *filter(None, map(_open_file, files))]
     yield from (failed("files", sentence) for sentence in wrong)
     if not wrong:

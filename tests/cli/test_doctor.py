@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import sqlite3
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -11,6 +12,8 @@ import pytest
 from keyauthority.cli.doctor_authority import compared
 from keyauthority.cli.doctor_here import judged_by_time
 from keyauthority.cli.findings import Grade
+from keyauthority.storage.sqlite import opening
+from keyauthority.storage.sqlite.lock import locked
 from tests.certificates import CertificateAuthority
 from tests.cli.parts import Cli, serving
 from tests.ports import free_port
@@ -78,8 +81,37 @@ def test_a_stopped_authority_s_files_are_examined_and_left_as_they_are(stopped: 
     assert found["credential"] == [("skip", "there is nobody to ask")]
     assert found["database"][0][0] == "ok"
     after = {file.name: file.read_bytes() for file in stopped.data_dir.iterdir()}
-    lock = "keyauthority.db.lock"
-    assert before | {lock: b""} == after | {lock: b""}
+    assert before == after
+
+
+def test_an_authority_may_start_while_its_books_are_examined(
+    stopped: Cli, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The doctor does not take the lock; the books are in use then."""
+    began: list[Path] = []
+    with contextlib.ExitStack() as stack:
+
+        def look(path: Path, **_: bool) -> bool:
+            began.append(stack.enter_context(locked(path)))
+            return False
+
+        monkeypatch.setattr(opening, "is_new", look)
+        found = findings(stopped, failing=True)
+
+    assert began == [stopped.data_dir / "keyauthority.db"]
+    assert found["database"][0][0] == "ok"
+    assert "in use by process" in found["database"][0][1]
+
+
+def test_the_key_of_a_certificate_is_a_secret(stopped: Cli, tmp_path: Path) -> None:
+    """Its mode is looked at, too."""
+    cert, key = CertificateAuthority(tmp_path, "ca").sign("localhost")
+    key.chmod(0o644)
+
+    found = findings(stopped, "--tls-cert", str(cert), "--tls-key", str(key), failing=True)
+
+    [failure] = [sentence for grade, sentence in found["files"] if grade == "fail"]
+    assert failure.startswith(f"{key} is open to others: chmod 600 it")
 
 
 def test_secrets_that_others_may_read_are_named(stopped: Cli) -> None:
@@ -130,6 +162,7 @@ def test_certificates_are_judged_on_both_sides(tmp_path: Path) -> None:
     """One that ends tomorrow is warned of, in a file and of the server; a foreign CA is a failure."""
     ca, other = (CertificateAuthority(tmp_path, name) for name in ("ca", "other"))
     cert, key = ca.sign("localhost")
+    key.chmod(0o600)
     tls = ("--tls-cert", str(cert), "--tls-key", str(key))
     with serving(tmp_path / "data", *tls) as cli:
         good = findings(cli, *tls, "--tls-ca", str(ca.path), failing=False)
@@ -165,7 +198,7 @@ def test_a_certificate_has_its_time(start: datetime, end: datetime, grade: Grade
     [
         (NOW + timedelta(seconds=1), NO_TIME, Grade.OK, "1.000 s from the authority's"),
         (NOW - timedelta(seconds=5), timedelta(seconds=8), Grade.OK, "5.000 s from"),
-        (NOW + timedelta(seconds=90), NO_TIME, Grade.WARNING, "is 90 s ahead of this machine's"),
+        (NOW + timedelta(seconds=90), NO_TIME, Grade.WARNING, "unless the books are in PostgreSQL"),
         (NOW - timedelta(hours=1), NO_TIME, Grade.WARNING, "is 3,600 s behind this machine's"),
     ],
 )

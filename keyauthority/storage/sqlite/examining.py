@@ -41,10 +41,11 @@ def wal_of(path: Path) -> Path:
     return path.with_name(f"{path.name}-wal")
 
 
-def is_new(path: Path, *, restored: bool = False) -> bool:
+def is_new(path: Path, *, restored: bool = False, alone: bool = True) -> bool:
     """Returns whether there is no file at *path* yet, or an empty one.
 
-    A *restored* file may be a copy that was made while it was in use.
+    A *restored* file may be a copy that was made while it was in use. Unless this process is *alone*, by
+    its lock, it makes no file beside that at *path* either, which could mislead another.
 
     Raises `StorageError` for a file that is no database which this version can open, or that has
     lost a part, and `NoBooksError` for a *restored* file without begun books.
@@ -58,7 +59,7 @@ def is_new(path: Path, *, restored: bool = False) -> bool:
             raise StorageError(f"the database {path} is read-only; let this user write it")
         # Before the examination, during which SQLite makes an empty one.
         has_wal = wal_of(path).exists()
-        with closing(_open_to_examine(path, has_wal=has_wal)) as connection:
+        with closing(_open_to_examine(path, has_wal=has_wal, alone=alone)) as connection:
             new = is_empty(connection, path, KIND)
             if not new:
                 _check_health(connection, path)
@@ -97,9 +98,11 @@ def _check_begun(connection: sqlite3.Connection, path: Path, *, new: bool) -> No
         raise NoBooksError(f"there are no books in {path}: restore a backup of them")
 
 
-def _open_to_examine(path: Path, *, has_wal: bool) -> sqlite3.Connection:
-    # A reader leaves the WAL of a crash as it is; a writer would move it into the file.
-    mode = "ro" if has_wal else "rw"
+def _open_to_examine(path: Path, *, has_wal: bool, alone: bool) -> sqlite3.Connection:
+    # A reader leaves the WAL of a crash as it is; a writer would move it into the file. What is immutable
+    # is read without a WAL; otherwise SQLite makes an empty one.
+    without = "rw" if alone else "ro&immutable=1"
+    mode = "ro" if has_wal else without
     return sqlite3.connect(f"{path.as_uri()}?mode={mode}", uri=True)
 
 

@@ -5,14 +5,19 @@ from __future__ import annotations
 import fcntl
 import os
 import socket
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Final
 
 from keyauthority.base.process.files import open_own
 from keyauthority.base.relational.outages import StorageError
 from keyauthority.storage.errors import InUseError
+
+_LOOK: Final = 0.02
+"""Seconds, far more than `check_unlocked` has the lock."""
 
 
 @contextmanager
@@ -41,9 +46,31 @@ def locked(database: Path) -> Iterator[Path]:
         os.close(descriptor)
 
 
+def check_unlocked(database: Path) -> None:
+    """Raises `InUseError` if a process has *database*, which is no link; changes nothing."""
+    try:
+        path = database.with_name(f"{database.name}.lock")
+        descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
+    except OSError:
+        return
+    try:
+        # There is no other way to ask. It is released at once, and whoever begins tries twice.
+        _flock(descriptor, fcntl.LOCK_SH, database)
+    finally:
+        os.close(descriptor)
+
+
 def _lock(descriptor: int, database: Path) -> None:
     try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        _flock(descriptor, fcntl.LOCK_EX, database)
+    except InUseError:
+        time.sleep(_LOOK)
+        _flock(descriptor, fcntl.LOCK_EX, database)
+
+
+def _flock(descriptor: int, operation: int, database: Path) -> None:
+    try:
+        fcntl.flock(descriptor, operation | fcntl.LOCK_NB)
     except BlockingIOError as error:
         holder = os.pread(descriptor, 500, 0).decode(errors="replace") or "another process"
         raise InUseError(f"the database {database} is in use by {holder}") from error

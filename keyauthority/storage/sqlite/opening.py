@@ -21,7 +21,7 @@ from keyauthority.domain.ports import Clock
 from keyauthority.storage.errors import NoBooksError
 from keyauthority.storage.sqlite.database import PATIENCE, SqliteDatabase
 from keyauthority.storage.sqlite.examining import KIND, is_new
-from keyauthority.storage.sqlite.lock import locked
+from keyauthority.storage.sqlite.lock import check_unlocked, locked
 from keyauthority.storage.sqlite.store import SqliteStore
 
 
@@ -64,12 +64,19 @@ async def _connect(database: SqliteDatabase, path: Path) -> None:
 def examine_sqlite(path: Path) -> bool:
     """Returns whether there are books in the file at *path*, of which it changes nothing.
 
-    Raises `StorageError` like `open_sqlite`.
+    It does not take the lock, or whoever starts meanwhile would be refused. Raises `StorageError` like
+    `open_sqlite`; `InUseError` if a process has the lock, before or after the look.
     """
-    if not path.exists():
-        return not is_new(path)
-    with locked(path) as real_path:
-        return not is_new(real_path)
+    path = path.resolve()
+    check_unlocked(path)
+    try:
+        new = is_new(path, alone=False)
+    except StorageError:
+        # Whoever began meanwhile may have changed what was looked at.
+        check_unlocked(path)
+        raise
+    check_unlocked(path)
+    return not new
 
 
 def migrate_sqlite(path: Path) -> None:
