@@ -142,7 +142,8 @@ def test_an_empty_argument_names_nothing(cli: Cli, line: str) -> None:
 
 def test_callers_are_named(cli: Cli) -> None:
     """Where one is revoked, and where the audit is searched; its own insiders are no callers."""
-    cli.text("callers", "create", "worker", "--role", "issuer", "--workspace", "here")
+    cli.workspace("worked")
+    cli.text("callers", "create", "worker", "--role", "issuer", "--workspace", "worked")
 
     assert "Revoked caller_" in cli.text("callers", "revoke", "worker")
     assert cli.refusal("callers", "revoke", "nobody") == 'no caller is called "nobody"'
