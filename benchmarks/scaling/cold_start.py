@@ -66,9 +66,10 @@ class _Gateway:
         self._cache: CoherentCache[Cached] = CoherentCache(2 * keys)
         self._cache.apply(self._cache.begin_sync(now()), "session", Head(1, 1), None, 3600.0)
         self._calls: Calls[None] = Calls()
+        self._replica = replica
         most, at_once = (BATCH, ACCEPTED_CALLS) if batched else (1, CALLS_ALONE)
         self._gathering: Gathering[bytes, None] = Gathering(
-            replica.verify, size=lambda _: 1, most=most, at_once=at_once
+            self._send, size=lambda _: 1, most=most, at_once=at_once
         )
 
     async def request(self, digest: bytes) -> None:
@@ -85,8 +86,13 @@ class _Gateway:
             if not self._calls.proceed(digest):
                 return
             if self._cache.get(digest, now()) is not None:
-                self._calls.end(digest)
+                self._calls.withdraw(digest)
                 return
+
+    async def _send(self, digests: Sequence[bytes]) -> Sequence[None]:
+        for digest in digests:
+            self._calls.send(digest)
+        return await self._replica.verify(digests)
 
 
 def cold_start(
