@@ -45,7 +45,9 @@ MANY_REVOKED: Final = 10
 
 @click.command(context_settings={"show_default": True})
 @click.option("--seconds", default=2.0, help="Length of each run.")
-@click.option("--pairs", default=5, type=click.IntRange(1), help="Runs of each side.")
+@click.option(
+    "--pairs", default=6, type=click.IntRange(1), help="Runs of each side; even: either is first."
+)
 @click.option("--keys", default=1_000_000, type=click.IntRange(1_001), help="Keys stored, at most.")
 @click.option("--entries", default=1_000_000, type=click.IntRange(10_000), help="In a ledger.")
 @click.option("--revocations", default=300, type=click.IntRange(6), help="Keys revoked in a row.")
