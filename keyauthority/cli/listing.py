@@ -4,21 +4,27 @@ from __future__ import annotations
 
 import functools
 import itertools
-from collections.abc import Callable, Iterable, Iterator
-from typing import Any, Final, Generic, NamedTuple, TypeVar
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import Any, Final, Generic, NamedTuple, Protocol, TypeVar
 
 import click
 from google.protobuf.message import Message
 
-from keyauthority.cli.authority import Authority
 from keyauthority.cli.output import Answer, to_dict
 from keyauthority.client.admin import Call, Page
 
 Record = TypeVar("Record")
+Result = TypeVar("Result")
 
 _PAGE: Final = 100
-_LARGE_PAGE: Final = 1_000
+LARGE_PAGE: Final = 1_000
 _LIMIT: Final = 50
+
+
+class Calling(Protocol):
+    """Makes calls. Raises `Failure`."""
+
+    def call(self, call: Call[Result], /) -> tuple[Message, Result]: ...
 
 
 class Entry(NamedTuple, Generic[Record]):
@@ -48,7 +54,7 @@ def listing_options(command: Callable[..., Answer]) -> Callable[..., Answer]:
 
 
 def entries(
-    authority: Authority,
+    authority: Calling,
     name: str,
     page: Callable[..., Call[Page[Record]]],
     size: int = _PAGE,
@@ -57,17 +63,25 @@ def entries(
 
     The replies hold them in the field *name*.
     """
+    for reply, records in pages(authority, page, size):
+        yield from map(Entry, getattr(reply, name), records)
+
+
+def pages(
+    authority: Calling, page: Callable[..., Call[Page[Record]]], size: int
+) -> Iterator[tuple[Message, Sequence[Record]]]:
+    """Yields the reply and the records of each page that *page* calls for, by size and token."""
     token = ""
     while True:
         reply, result = authority.call(page(size=size, token=token))
-        yield from map(Entry, getattr(reply, name), result.records)
+        yield reply, result.records
         token = result.next_page_token
         if not token:
             return
 
 
 def listed(
-    authority: Authority,
+    authority: Calling,
     name: str,
     page: Callable[..., Call[Page[Record]]],
     limit: int | None,
@@ -82,11 +96,11 @@ def listed(
     # One entry beyond the limit shows that there are more.
     stop = None if limit is None else limit + 1
     if keeps is None:
-        pages = entries(authority, name, page, min(stop or _PAGE, _PAGE))
+        kept = entries(authority, name, page, min(stop or _PAGE, _PAGE))
     else:
-        every = entries(authority, name, page, _LARGE_PAGE)
-        pages = (entry for entry in every if keeps(entry.record))
-    listing = list(itertools.islice(pages, stop))
+        every = entries(authority, name, page, LARGE_PAGE)
+        kept = (entry for entry in every if keeps(entry.record))
+    listing = list(itertools.islice(kept, stop))
     note = "" if listing else f"There are no {name}."
     if stop is not None and len(listing) == stop:
         listing.pop()

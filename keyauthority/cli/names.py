@@ -3,31 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any, Final, NoReturn, Protocol, TypeVar
+from typing import Any, Final, NoReturn, TypeVar
 
 import click
-from google.protobuf.message import Message
 
 from keyauthority.cli.failures import Failure
 from keyauthority.cli.faults import Fault
+from keyauthority.cli.listing import LARGE_PAGE, Calling, pages
 from keyauthority.cli.output import printable, word
 from keyauthority.client.admin import Call, CredentialError, Key, KeyState, Page, Reason
 from keyauthority.client.admin import callers as caller_calls
 from keyauthority.client.admin import keys as key_calls
 from keyauthority.client.admin import workspaces as workspace_calls
 
-Result = TypeVar("Result")
 Record = TypeVar("Record")
 
-_PAGE: Final = 1_000
 _SHOWN: Final = 10
 _NO_CALLERS: Final = ("operator", "authority")
-
-
-class Calling(Protocol):
-    """Makes calls. Raises `Failure`."""
-
-    def call(self, call: Call[Result], /) -> tuple[Message, Result]: ...
 
 
 class Filled(click.ParamType[str]):
@@ -211,10 +203,5 @@ def found(command: click.Command, values: dict[str, Any], authority: Calling) ->
 
 
 def _records(authority: Calling, page: Callable[..., Call[Page[Record]]]) -> Iterator[Record]:
-    token = ""
-    while True:
-        _, result = authority.call(page(size=_PAGE, token=token))
-        yield from result.records
-        token = result.next_page_token
-        if not token:
-            return
+    for _, records in pages(authority, page, LARGE_PAGE):
+        yield from records
