@@ -135,7 +135,6 @@ class Books:
             at_once=1,
             beside=store.changes_at_once - 1,
         )
-        self._one_by_one = store.changes_at_once == 1
         self._posts = asyncio.Semaphore(POSTS)
         self._posts_in_force = asyncio.Semaphore(POSTS_IN_FORCE)
 
@@ -209,7 +208,8 @@ class Books:
             if outcomes and self._now() >= end:
                 break
             # In a savepoint it waits for no lock for long. What keeps nobody waiting needs none.
-            alone = len(calls) == 1 and (self._one_by_one or call.size > TOGETHER)
+            one_by_one = self._store.changes_at_once == 1
+            alone = len(calls) == 1 and (one_by_one or call.size > TOGETHER)
             run = self._run_alone if alone else self._run_beside_others
             outcomes.append(await run(tx, call))
         if len(calls) == 1 and isinstance(outcomes[0], Exception) and not is_outage(outcomes[0]):

@@ -53,8 +53,8 @@ class Gathering(Generic[Item, Result]):
         self._small: deque[Waiting[Item, Result]] = deque()
         self._large: deque[Waiting[Item, Result]] = deque()
         self._was_small = False
-        self._small_room = at_once
-        self._large_room = beside or max(at_once - 1, 1)
+        # How many more may be under way, by whether they are large.
+        self._room = {False: at_once, True: beside or max(at_once - 1, 1)}
         self._lanes: set[asyncio.Task[Any]] = set()
 
     async def do(self, item: Item) -> Result:
@@ -74,26 +74,20 @@ class Gathering(Generic[Item, Result]):
     async def _run(self) -> None:
         while batch := self._next():
             is_large = not self._is_small(batch[0][0])
-            self._take_room(is_large, 1)
+            self._room[is_large] -= 1
             try:
                 done = await self._do(batch)
                 # There was no time for the others: they are the first of the next batch.
                 self._small.extendleft(reversed(batch[done:]))
                 del batch[done:]
             finally:
-                self._take_room(is_large, -1)
+                self._room[is_large] += 1
                 # Left over only if this task was cancelled.
                 for _, future in batch:
                     future.cancel()
         # In the step that found nothing waiting: what arrives in the next one gets a lane.
         if (lane := asyncio.current_task()) is not None:
             self._lanes.discard(lane)
-
-    def _take_room(self, is_large: bool, number: int) -> None:
-        if is_large:
-            self._large_room -= number
-        else:
-            self._small_room -= number
 
     def _is_small(self, item: Item) -> bool:
         return self._size(item) <= self._most
@@ -107,7 +101,7 @@ class Gathering(Generic[Item, Result]):
         return batch
 
     def _next_large(self) -> Batch[Item, Result]:
-        while self._large and self._large_room:
+        while self._large and self._room[True]:
             waiting = self._large.popleft()
             if not waiting[1].done():
                 return [waiting]
@@ -116,7 +110,7 @@ class Gathering(Generic[Item, Result]):
     def _next_small(self) -> Batch[Item, Result]:
         batch: Batch[Item, Result] = []
         room = self._most
-        while self._small and self._small_room:
+        while self._small and self._room[False]:
             item, future = self._small[0]
             if not future.done():
                 room -= self._size(item)
