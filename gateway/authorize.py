@@ -7,9 +7,7 @@ import time
 from collections.abc import Callable
 from typing import Final
 
-from aiohttp import hdrs
-
-from gateway.bearer import Presented, parse_authorization
+from gateway.bearer import Presented
 from gateway.key_headers import KeyHeaders
 from gateway.observe import Complaint, Metrics
 from gateway.request import EdgeRequest, Grant
@@ -44,8 +42,6 @@ class Authorizer:
         self._source = source
         self._metrics = metrics
         self.key_headers = key_headers
-        # Most gateways take no such field, and need no look.
-        self._reads_authorization_alone = not key_headers
         self._complaint = Complaint("verification_unavailable")
 
     def from_memory(self, request: EdgeRequest) -> Grant | Refusal | None:
@@ -55,10 +51,7 @@ class Authorizer:
         """
         presented = request.presented
         if presented is None:
-            if self._reads_authorization_alone:
-                presented = parse_authorization(request.headers.getall(hdrs.AUTHORIZATION, ()))
-            else:
-                presented = self.key_headers.read(request.headers)
+            presented = self.key_headers.read(request.headers)
             if presented is None:
                 return Refusal.MISSING_AUTH
             request.presented = presented

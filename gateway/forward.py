@@ -12,7 +12,7 @@ from aiohttp import ClientError, hdrs, web
 from aiohttp.http_exceptions import HttpProcessingError
 
 from gateway.allowlist import Allowlist
-from gateway.billing.bill import COST, Bill
+from gateway.billing.bill import Bill
 from gateway.billing.reading_on import ReadingOn
 from gateway.config import Timeouts
 from gateway.handshake import Switched, is_accepted
@@ -26,7 +26,6 @@ from gateway.tunnel import Times, Tunnel
 from gateway.upstream import Outgoing, Response, Upstream
 from keyauthority.client import Secret
 from keyauthority.edge.envelope import Refusal
-from keyauthority.pricing import amounts
 
 # These are about the gateway's own credential. All other errors are the client's, body and all: a 403 is
 # that of a prompt that may not be answered.
@@ -119,11 +118,7 @@ class Forwarder:
         try:
             if bill is not None:
                 # At once: it may last for long.
-                bill.note_answer(upstream.status, upstream.headers)
-                bill.note_opened()
-                cost = bill.close()
-                if cost is not None and bill.spending is not None:
-                    headers[COST] = amounts.write(cost.nano_credits)
+                bill.end_opened(upstream.status, headers)
             answer = Switched(headers)
             answer.begin(request)
         except BaseException:

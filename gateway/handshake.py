@@ -14,7 +14,7 @@ from gateway.bearer import parse_authorization
 from gateway.field_names import named_by_connection
 from gateway.key_headers import KeyHeaders
 from gateway.request import WEBSOCKET, EdgeRequest, asks_for_websocket
-from keyauthority.base.http.answer import byte_head
+from keyauthority.base.http.answer import byte_head, write
 from keyauthority.base.http.request import REQUEST_ID
 from keyauthority.client import secret_within
 from keyauthority.edge.envelope import Refusal
@@ -54,11 +54,15 @@ def _is_plain(request: EdgeRequest) -> bool:
     headers = request.headers
     return (
         [offer.lower() for offer in headers.getall(hdrs.UPGRADE, [])] == [WEBSOCKET]
-        and hdrs.CONNECTION in headers
-        and hdrs.UPGRADE.lower() in named_by_connection(headers)
+        and _switches(headers)
         and request.method == hdrs.METH_GET
         and request.version == HttpVersion11
     )
+
+
+def _switches(headers: CIMultiDictProxy[str]) -> bool:
+    # Whether the upgrade concerns this connection, as it has to.
+    return hdrs.CONNECTION in headers and hdrs.UPGRADE.lower() in named_by_connection(headers)
 
 
 def _lines(headers: CIMultiDictProxy[str]) -> list[str] | None:
@@ -90,8 +94,7 @@ def is_accepted(request: EdgeRequest, headers: CIMultiDictProxy[str]) -> bool:
     digest = sha1(nonce + _GUID).digest()  # noqa: S324 - the protocol's, which rests nothing on it
     return (
         headers.get(hdrs.UPGRADE, "").lower() == WEBSOCKET
-        and hdrs.CONNECTION in headers
-        and hdrs.UPGRADE.lower() in named_by_connection(headers)
+        and _switches(headers)
         and headers.getall(hdrs.SEC_WEBSOCKET_ACCEPT, ()) == [base64.b64encode(digest).decode()]
     )
 
@@ -108,13 +111,8 @@ class Switched(web.StreamResponse):
 
     def begin(self, request: EdgeRequest) -> None:
         """Sends its head. Raises `ConnectionError` if the client has left."""
-        transport = request.client.transport
-        if transport.is_closing():
-            raise ConnectionResetError("the client has left")
         self.headers[REQUEST_ID] = request.id
-        head = byte_head("HTTP/1.1 101 Switching Protocols", self._headers)
-        request.writer.output_size += len(head)
-        transport.write(head)
+        write(request, byte_head("HTTP/1.1 101 Switching Protocols", self._headers))
         self._eof_sent = True
 
 

@@ -110,9 +110,10 @@ class Bill:
         self._kind = headers.get(hdrs.CONTENT_TYPE, "")
         self._coding = headers.get(hdrs.CONTENT_ENCODING, "")
 
-    def note_opened(self) -> None:
-        """Notes that the upstream has opened a websocket, of which nothing else is noted or read."""
-        self._is_open = True
+    def end_opened(self, status: int, headers: CIMultiDict[str]) -> None:
+        """Ends the bill of a websocket that the upstream has opened, of which nothing is read."""
+        self._status, self._is_open = status, True
+        self._tell(self.close(), headers)
 
     def waits_for_whole(self, headers: CIMultiDictProxy[str]) -> bool:
         """Returns whether the answer is passed on once it is whole, with its cost in its head."""
@@ -132,9 +133,12 @@ class Bill:
             if len(passed) != len(body):
                 headers.popall(hdrs.CONTENT_LENGTH, None)
             cost = self.close()
+        self._tell(cost, headers)
+        return passed
+
+    def _tell(self, cost: Cost | None, headers: CIMultiDict[str]) -> None:
         if cost is not None and self.spending is not None:
             headers[COST] = amounts.write(cost.nano_credits)
-        return passed
 
     def _plain_cost(self, body: bytes) -> Cost | None:
         # Most answers need no reader.

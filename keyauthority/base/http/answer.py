@@ -47,13 +47,7 @@ class Answer(web.StreamResponse):
 
         Raises `ConnectionError` if the client has left.
         """
-        transport = request.client.transport
-        if transport.is_closing():
-            raise ConnectionResetError("the client has left")
-        head = self._head(request)
-        written = head + self._whole
-        request.writer.output_size += len(written)
-        transport.write(written)
+        write(request, self._head(request) + self._whole)
         self._eof_sent = True
 
     async def prepare(self, request: web.BaseRequest) -> AbstractStreamWriter | None:
@@ -106,13 +100,17 @@ class ByteStream(web.StreamResponse):
 
     async def _write_headers(self) -> None:
         request = cast(Request, self._req)
-        transport = request.client.transport
-        if transport.is_closing():
-            raise ConnectionResetError("the client has left")
         protocol = "1.1" if request.version == HttpVersion11 else "1.0"
-        head = byte_head(f"HTTP/{protocol} {self._status} {self._reason}", self._headers)
-        request.writer.output_size += len(head)
-        transport.write(head)
+        write(request, byte_head(f"HTTP/{protocol} {self._status} {self._reason}", self._headers))
+
+
+def write(request: Request, data: bytes) -> None:
+    """Writes *data* to the client of *request* as it is. Raises `ConnectionError` if the client has left."""
+    transport = request.client.transport
+    if transport.is_closing():
+        raise ConnectionResetError("the client has left")
+    request.writer.output_size += len(data)
+    transport.write(data)
 
 
 def byte_head(status_line: str, headers: CIMultiDict[str]) -> bytes:
